@@ -1,0 +1,1 @@
+"""The API server: the front door, and the only program that touches the store."""

@@ -1,0 +1,25 @@
+"""The plugins in the order they run: upstream's recommended order, as far as they exist here."""
+
+from __future__ import annotations
+
+from apiserver.admission import AdmissionChain
+from apiserver.admission.defaulttolerationseconds import DefaultTolerationSeconds
+from apiserver.admission.namespacelifecycle import NamespaceLifecycle
+from apiserver.admission.noderestriction import NodeRestriction
+from apiserver.admission.priority import Priority
+from apiserver.admission.serviceaccount import ServiceAccount
+from apiserver.admission.taintnodesbycondition import TaintNodesByCondition
+from apiserver.resources import Resources
+
+
+def builtin_admission(resources: Resources) -> AdmissionChain:
+    return AdmissionChain(
+        [
+            NamespaceLifecycle(resources),
+            ServiceAccount(resources),
+            NodeRestriction(),
+            TaintNodesByCondition(),
+            Priority(resources),
+            DefaultTolerationSeconds(),
+        ]
+    )

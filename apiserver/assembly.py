@@ -1,0 +1,225 @@
+"""The API server put together: store, cache, resources, admission, filters, paths.  Read this first.
+
+`ApiServer` starts in the order its methods stand: nothing listens before the cache is full and the system namespaces
+are there, and nothing is closed before the listeners are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from apiserver.admission.plugins import builtin_admission
+from apiserver.authentication import AuthenticatorChain
+from apiserver.authentication.anonymous import Anonymous
+from apiserver.authentication.clientcert import ClientCertificates
+from apiserver.authentication.serviceaccount import ServiceAccountTokens, TokenSigner
+from apiserver.authorization import Authorizer, Union
+from apiserver.authorization.bootstrap import GROUPS, USERS
+from apiserver.authorization.node import NodeAuthorizer
+from apiserver.authorization.rules import AlwaysAllowGroups, RuleAuthorizer
+from apiserver.bootstrap import Bootstrap
+from apiserver.discovery import Discovery
+from apiserver.dispatch import Dispatcher
+from apiserver.filters.auditid import audit_id
+from apiserver.filters.authenticate import authenticate
+from apiserver.filters.authorize import authorize
+from apiserver.filters.inflight import InFlight
+from apiserver.filters.measure import measure
+from apiserver.filters.recover import recover
+from apiserver.filters.timeout import timeout
+from apiserver.filters.warnings import warnings
+from apiserver.health import Check, Health, ping
+from apiserver.metrics import Metrics, set_all
+from apiserver.openapi import OpenApi
+from apiserver.paths import Paths, version
+from apiserver.registry.codec import Fields, describe
+from apiserver.registry.services import ServiceAllocator
+from apiserver.registry.strategies import builtin_strategies
+from apiserver.request import Handler, chain
+from apiserver.resources import Resources, selectable_fields
+from apiserver.server import HttpServer, tls_context
+from apiserver.storage.compactor import Compactor
+from apiserver.storage.open_store import open_store
+from apiserver.storage.store import Store
+from apiserver.storage.watchcache import WatchCache
+from apiserver.subresources.log import Kubelets
+from apiserver.subresources.table import subresources, virtual_kinds
+from apiserver.version import GIT_VERSION, MAJOR, MINOR, version_document
+from tiphys.api.kinds import builtin_registry
+from tiphys.clock import Clock
+from tiphys.logs import fields
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the flags say.  `port` 0 asks for a free one; `advertise_address` "" is the bind address."""
+
+    data_dir: Path
+    pki_dir: Path
+    store: str = "sqlite"
+    bind_address: str = "127.0.0.1"
+    advertise_address: str = ""
+    port: int = 6443
+    service_cluster_ip_range: str = "10.96.0.0/16"
+
+
+class ApiServer:
+    """One API server on the running event loop."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self.port = 0
+        self._store: Store | None = None
+        self._cache: WatchCache | None = None
+        self._http: HttpServer | None = None
+        self._compaction: asyncio.Task[None] | None = None
+        self._ready = False
+
+    async def start(self) -> None:
+        """Raises OSError (port, files), StoreError."""
+        options = self._options
+        registry = builtin_registry()
+        self._store = await open_store(options.store, options.data_dir, self._clock)
+        readers = selectable_fields(registry)
+        self._cache = WatchCache(self._store, describe(lambda key: _reader_of(key, readers)))
+        await self._cache.start()
+        network = ipaddress.ip_network(options.service_cluster_ip_range)
+        allocator = ServiceAllocator(self._store, network)
+        strategies = builtin_strategies(registry, allocator.strategy())
+        self.resources = resources = Resources(registry, self._store, self._cache, strategies)
+        handler, bootstrap = self._build(resources)
+        await self._repair(resources, allocator)
+        await bootstrap.namespaces()
+        self._http = HttpServer(handler)
+        context = tls_context(
+            options.pki_dir / "apiserver.crt", options.pki_dir / "apiserver.key", options.pki_dir / "ca.crt"
+        )
+        self.port = await self._http.start(options.bind_address, options.port, context)
+        await bootstrap.kubernetes_service(str(network[1]), self._advertised(), self.port)
+        self._compaction = asyncio.create_task(Compactor(self._cache).run(), name="compactor")
+        self._ready = True
+        _log.info("serving", extra=fields(address=options.bind_address, port=self.port, version=GIT_VERSION))
+
+    async def close(self) -> None:
+        self._ready = False
+        if self._compaction is not None:
+            self._compaction.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._compaction
+        if self._cache is not None:
+            await self._cache.close()  # ends every watch, so that connections close at once
+        if self._http is not None:
+            await self._http.close()
+        if self._store is not None:
+            await self._store.close()
+
+    def _advertised(self) -> str:
+        address = self._options.advertise_address or self._options.bind_address
+        return "127.0.0.1" if address in ("0.0.0.0", "::", "localhost") else address
+
+    async def _repair(self, resources: Resources, allocator: ServiceAllocator) -> None:
+        services = resources.named("", "services")
+        assert services is not None
+        await allocator.repair(services.peek_all())
+
+    def _build(self, resources: Resources) -> tuple[Handler, Bootstrap]:
+        """The request chain, outermost filter first."""
+        pki, clock = self._options.pki_dir, self._clock
+        tokens = ServiceAccountTokens(pki / "sa.pub", resources.lookup, clock)
+        authenticators = AuthenticatorChain([ClientCertificates(), tokens, Anonymous()])
+        authorizer = _authorizer(resources)
+        admission = builtin_admission(resources)
+        metrics, inflight = Metrics(), InFlight()
+        _fill_metrics(metrics, inflight, resources)
+        kubelets = Kubelets(
+            resources, pki / "ca.crt", pki / "apiserver-kubelet-client.crt", pki / "apiserver-kubelet-client.key"
+        )
+        dispatcher = Dispatcher(
+            resources,
+            admission,
+            clock,
+            subresources(TokenSigner(pki / "sa.key", clock), kubelets),
+            self._paths(resources, metrics).handle,
+            virtual_kinds(authorizer, tokens),
+        )
+        filters = [
+            recover,
+            audit_id,
+            warnings,
+            measure(metrics),
+            recover,
+            timeout,
+            authenticate(authenticators),
+            inflight.run,
+            authorize(authorizer),
+        ]
+        return chain(filters, dispatcher.handle), Bootstrap(resources, admission, clock)
+
+    def _paths(self, resources: Resources, metrics: Metrics) -> Paths:
+        discovery = Discovery(resources.registry, f"{self._advertised()}:{self._options.port}")
+        health = Health(self._checks())
+        handlers: dict[str, Handler] = {
+            "api": discovery.handle,
+            "apis": discovery.handle,
+            "openapi": OpenApi(resources.registry).handle,
+            "version": version,
+            "metrics": metrics.handle,
+            "livez": health.handle,
+            "readyz": health.handle,
+            "healthz": health.handle,
+        }
+        listed = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz"]
+        return Paths(handlers, [*listed, "/version"])
+
+    def _checks(self) -> Mapping[str, Mapping[str, Check]]:
+        async def store() -> None:
+            assert self._store is not None
+            await asyncio.wait_for(self._store.revision(), 2)
+
+        async def cache() -> None:
+            if self._cache is None or not self._cache.revision:
+                raise RuntimeError("the watch cache is not filled")
+
+        async def started() -> None:
+            if not self._ready:
+                raise RuntimeError("not finished")
+
+        live = {"ping": ping, "log": ping, "etcd": store}
+        hooks = {
+            "poststarthook/start-system-namespaces-controller": started,
+            "poststarthook/bootstrap-controller": started,
+        }
+        ready = {**live, "etcd-readiness": store, "informer-sync": cache, **hooks}
+        return {"livez": {**live, **hooks}, "readyz": ready, "healthz": {**live, **hooks}}
+
+
+def _reader_of(key: str, readers: Mapping[str, Fields]) -> Fields | None:
+    parts = key.split("/", 4)  # "", "registry", group, plural, rest
+    return readers.get(f"{parts[2]}/{parts[3]}") if len(parts) == 5 else None
+
+
+def _authorizer(resources: Resources) -> Authorizer:
+    """system:masters first; RBAC objects join the union as one more authorizer."""
+    return Union([AlwaysAllowGroups(["system:masters"]), NodeAuthorizer(resources), RuleAuthorizer(USERS, GROUPS)])
+
+
+def _fill_metrics(metrics: Metrics, inflight: InFlight, resources: Resources) -> None:
+    def prepare() -> None:
+        set_all(metrics.inflight, {"readOnly": inflight.counts["readOnly"], "mutating": inflight.counts["mutating"]})
+        stored = [info for info in resources.registry.all() if "list" in info.verbs]
+        counts = {
+            f"{info.plural}.{info.group}" if info.group else info.plural: len(resources.of(info)) for info in stored
+        }
+        set_all(metrics.objects, counts)
+
+    metrics.build.set(1, (GIT_VERSION, str(MAJOR), str(MINOR), version_document()["platform"]))
+    metrics.before_scrape.append(prepare)

@@ -1,0 +1,80 @@
+"""From objects to answers: JSON, YAML, Status, gzip.
+
+What must stay true: bytes that the watch cache already holds are sent as they are; only Table, PartialObjectMetadata
+and YAML are made per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import yaml
+from isal import igzip
+
+from apiserver.negotiation import JSON, YAML, Accepted
+from apiserver.request import Request, Response
+from tiphys.api.status import StatusError
+
+GZIP_FROM_BYTES = 128 * 1024
+_GZIP_IN_THREAD_FROM_BYTES = 1024 * 1024
+
+
+def dump(value: Any) -> bytes:
+    """JSON bytes of an object in wire form."""
+    return orjson.dumps(value)
+
+
+def dump_yaml(value: Any) -> bytes:
+    text = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=False, allow_unicode=True, sort_keys=True)
+    return text.encode()
+
+
+def encode(value: Any, accepted: Accepted) -> bytes:
+    return dump_yaml(value) if accepted.media_type == YAML else dump(value)
+
+
+def object_response(value: Any, accepted: Accepted, status: int = 200) -> Response:
+    return Response(status, encode(value, accepted), accepted.content_type)
+
+
+def bytes_response(encoded: bytes, accepted: Accepted, status: int = 200) -> Response:
+    """An answer of JSON bytes that exist already; decoded again only for YAML."""
+    if accepted.media_type == YAML:
+        return Response(status, dump_yaml(orjson.loads(encoded)), YAML)
+    return Response(status, encoded, JSON)
+
+
+def status_response(error: StatusError) -> Response:
+    response = Response(error.code, dump(error.to_dict()))
+    if error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.code == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def success_status(name: str, group: str, plural: str, uid: str) -> dict[str, Any]:
+    """What a DELETE that removed the object at once answers."""
+    pairs = (("name", name), ("group", group), ("kind", plural), ("uid", uid))
+    details = {key: value for key, value in pairs if value}
+    status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    if details:
+        status["details"] = details
+    return status
+
+
+async def compress(request: Request, response: Response) -> None:
+    """Gzip a large answer in place where the client accepts it."""
+    size = len(response.body)
+    if size < GZIP_FROM_BYTES or "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return
+    if "Content-Encoding" in response.headers:
+        return
+    if size >= _GZIP_IN_THREAD_FROM_BYTES:
+        response.body = await asyncio.to_thread(igzip.compress, response.body, 1)
+    else:
+        response.body = igzip.compress(response.body, 1)
+    response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"

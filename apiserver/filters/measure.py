@@ -1,0 +1,68 @@
+"""Counts and times every request under upstream's labels.
+
+What must stay true: verbs are in capitals and a label value comes from what was parsed and served, never from raw
+input, so a hostile client cannot make label sets without end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from apiserver.metrics import Metrics
+from apiserver.request import AnyResponse, Filter, Handler, Request, StreamingResponse
+
+_VERBS = {
+    "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH",
+    "delete": "DELETE", "deletecollection": "DELETECOLLECTION",
+}  # fmt: skip
+_OTHER = {"get": "GET", "post": "POST", "put": "PUT", "patch": "PATCH", "delete": "DELETE", "head": "HEAD"}
+_CONNECT = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+_COMPONENT = "apiserver"
+
+
+def measure(metrics: Metrics) -> Filter:
+    async def run(request: Request, following: Handler) -> AnyResponse:
+        started = time.perf_counter()
+        response = await following(request)
+        served = response.status != 404 or not request.info.is_resource
+        labels = _labels(request, served=served)
+        dry_run = "All" if "dryRun" in request.query else ""
+        full = (labels[0], dry_run, *labels[1:])
+        metrics.requests.add((*full, str(response.status)))
+        if isinstance(response, StreamingResponse):
+            response.chunks = _counted(response.chunks, metrics, labels)
+            return response
+        seconds = time.perf_counter() - started
+        metrics.durations.observe(seconds, full)
+        metrics.sli_durations.observe(seconds, labels)
+        return response
+
+    return run
+
+
+def _labels(request: Request, *, served: bool) -> tuple[str, str, str, str, str, str, str]:
+    """(verb, group, version, resource, subresource, scope, component)."""
+    info = request.info
+    if not info.is_resource or not served:
+        return (_OTHER.get(request.method.lower(), "OTHER"), "", "", "", "", "", _COMPONENT)
+    verb = _VERBS[info.verb]
+    if info.verb == "patch" and request.headers.get("Content-Type", "").startswith("application/apply-patch"):
+        verb = "APPLY"
+    if info.subresource in _CONNECT:
+        verb = "CONNECT"
+    return (verb, info.group, info.version, info.resource, info.subresource, info.scope, _COMPONENT)
+
+
+async def _counted(chunks: AsyncIterator[bytes], metrics: Metrics, labels: tuple[str, ...]) -> AsyncIterator[bytes]:
+    """The stream, counted as a long-running request while it lasts."""
+    metrics.long_running.add(labels, 1)
+    inner: Any = chunks
+    try:
+        async with aclosing(inner):
+            async for chunk in inner:
+                yield chunk
+    finally:
+        metrics.long_running.add(labels, -1)

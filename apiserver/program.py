@@ -1,0 +1,76 @@
+"""The API server as a program: flags, signals, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from apiserver.assembly import ApiServer, Options
+from apiserver.storage.store import StoreError
+from tiphys import logs
+from tiphys.clock import SystemClock
+from tiphys.logs import fields
+
+
+def parse_flags(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="apiserver", description="The Kubernetes API on a store.")
+    parser.add_argument("--data-dir", type=Path, default=Path("/var/lib/tiphys"))
+    parser.add_argument("--store", default="sqlite", help="sqlite, etcd, or etcd://HOST:PORT,HOST:PORT")
+    parser.add_argument("--bind-address", default="127.0.0.1")
+    parser.add_argument("--advertise-address", default="", help="where pods and nodes reach this server")
+    parser.add_argument("--port", type=int, default=6443)
+    parser.add_argument("--pki-dir", type=Path, default=None, help="default: DATA_DIR/pki")
+    parser.add_argument("--service-cluster-ip-range", default="10.96.0.0/16")
+    flags = parser.parse_args(argv)
+    return Options(
+        data_dir=flags.data_dir,
+        pki_dir=flags.pki_dir or flags.data_dir / "pki",
+        store=flags.store,
+        bind_address=flags.bind_address,
+        advertise_address=flags.advertise_address,
+        port=flags.port,
+        service_cluster_ip_range=flags.service_cluster_ip_range,
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT; 1 when the start fails."""
+    log = logs.setup("apiserver")
+    options = parse_flags(argv)
+    try:
+        _runner()(_serve(options))
+    except (OSError, StoreError, ValueError) as error:
+        log.error("cannot start", extra=fields(error=error))
+        return 1
+    return 0
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """uvloop where it is installed, the standard loop otherwise."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _serve(options: Options) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = ApiServer(options, SystemClock())
+    try:
+        await server.start()
+        await stop.wait()
+    finally:
+        await server.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

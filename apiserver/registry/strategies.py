@@ -1,0 +1,40 @@
+"""The table of what is different: (group, plural) -> Strategy, after upstream's registry packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiserver.registry.strategy import Strategy
+from apiserver.resources import Strategies
+from tiphys.api.kinds import Registry
+
+
+def _terminate(namespace: dict[str, Any]) -> None:
+    """A namespace under deletion shows its phase and has no grace period of its own."""
+    namespace["status"]["phase"] = "Terminating"
+    namespace["metadata"].pop("deletionGracePeriodSeconds", None)
+
+
+def _has_spec_finalizers(namespace: dict[str, Any]) -> bool:
+    return bool(namespace.get("spec", {}).get("finalizers"))
+
+
+def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
+    """`services` comes with its allocators from the server that owns them."""
+    strategies: dict[tuple[str, str], Strategy] = {
+        ("", "namespaces"): Strategy(begin_deletion=_terminate, holds=_has_spec_finalizers),
+        ("", "serviceaccounts"): Strategy(returns_deleted=True),
+        ("", "persistentvolumeclaims"): Strategy(returns_deleted=True),
+        ("", "persistentvolumes"): Strategy(returns_deleted=True),
+        ("", "podtemplates"): Strategy(returns_deleted=True),
+        ("", "resourcequotas"): Strategy(returns_deleted=True),
+        ("", "events"): Strategy(create_on_update=True),
+        ("events.k8s.io", "events"): Strategy(create_on_update=True),
+        ("", "endpoints"): Strategy(create_on_update=True),
+        ("", "services"): services,
+        ("coordination.k8s.io", "leases"): Strategy(create_on_update=True, unconditional_update=False),
+    }
+    for info in registry.all():
+        if info.graceful:
+            strategies[(info.group, info.plural)] = Strategy(returns_deleted=True, grace=info.grace_period_seconds)
+    return strategies

@@ -1,0 +1,86 @@
+"""One request and its answer as the filters and verbs see them: no HTTP library in sight.
+
+What must stay true: `Request.info` is the only description of the target, and `Request.user` is set by the
+authentication filter before anything else reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apiserver.requestinfo import Query, RequestInfo
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks.  `extra` carries what the credential says beyond the name (pod of a bound token, ...)."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+
+
+@dataclass(slots=True)
+class Request:
+    method: str
+    info: RequestInfo
+    query: Query
+    headers: Mapping[str, str]  # case-insensitive
+    read_body: Callable[[], Awaitable[bytes]]  # raises 413 beyond the limit
+    peer: Mapping[str, Any] | None = None  # the verified client certificate as ssl reports it
+    user: User = ANONYMOUS
+    audit_id: str = ""
+    warnings: list[str] = field(default_factory=list)  # become Warning headers
+
+    @property
+    def path(self) -> str:
+        return self.info.path
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+@dataclass(slots=True)
+class Response:
+    """A complete answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StreamingResponse:
+    """An answer that goes on: a watch, a followed log.  `chunks` is closed when the client goes away."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: str = "application/json"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+AnyResponse = Response | StreamingResponse
+Handler = Callable[[Request], Awaitable[AnyResponse]]
+Filter = Callable[[Request, Handler], Awaitable[AnyResponse]]
+
+
+def chain(filters: list[Filter], handler: Handler) -> Handler:
+    """The handler behind all filters, the first filter outermost."""
+    for one in reversed(filters):
+        handler = _bind(one, handler)
+    return handler
+
+
+def _bind(one: Filter, following: Handler) -> Handler:
+    async def run(request: Request) -> AnyResponse:
+        return await one(request, following)
+
+    return run

@@ -1,0 +1,132 @@
+"""What a request asks for, read from method, path and query ONCE; authorization and the verbs both use this reading.
+
+What must stay true: the path that is authorised is the path that is served.  So nothing after this module looks at the
+URL, and a path that two readers could understand differently (`//`, `..`, `%2f`, broken escapes) is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from tiphys.api.status import StatusError, bad_request
+
+Query = Mapping[str, Sequence[str]]
+
+_METHOD_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """Upstream's RequestInfo.  Where the path is no resource, only `path` and `verb` (the method, lower case) count."""
+
+    path: str  # decoded, without trailing slash
+    verb: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    segments: tuple[str, ...] = ()  # what follows the subresource (proxy paths)
+
+    @property
+    def scope(self) -> str:
+        """The metrics label: resource (one object), namespace, cluster, or "" outside the API."""
+        if not self.is_resource:
+            return ""
+        if self.name or self.verb == "create":
+            return "resource"
+        return "namespace" if self.namespace else "cluster"
+
+
+def split_path(raw_path: str) -> list[str]:
+    """Decoded segments of a raw request path.  Raises 400 for a path that can be read in two ways."""
+    if not raw_path.startswith("/"):
+        raise bad_request("the request path must start with a slash")
+    raw_segments = raw_path[1:].split("/")
+    if raw_segments[-1] == "":
+        raw_segments.pop()  # one trailing slash means nothing
+    segments = []
+    for raw in raw_segments:
+        segment = _decode_segment(raw) if "%" in raw else raw
+        if segment in ("", ".", "..") or "/" in segment or "%" in segment or "\\" in segment or "\0" in segment:
+            raise bad_request(f"invalid path segment {raw!r} in the request path")
+        segments.append(segment)
+    return segments
+
+
+def _decode_segment(raw: str) -> str:
+    try:
+        return unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise bad_request(f"invalid escape in path segment {raw!r}") from None
+
+
+def first(query: Query, key: str, default: str = "") -> str:
+    """The first value of a query parameter."""
+    values = query.get(key)
+    return values[0] if values else default
+
+
+def truthy(query: Query, key: str) -> bool:
+    """A boolean query parameter as upstream converts it: given and neither "false" nor "0"."""
+    values = query.get(key)
+    return bool(values) and values[0].lower() not in ("false", "0")  # type: ignore[index]
+
+
+def parse_request_info(method: str, raw_path: str, query: Query) -> RequestInfo:
+    """Raises 400 (ambiguous path) or 405 (unknown method on a resource path)."""
+    segments = split_path(raw_path)
+    path = "/" + "/".join(segments)
+    plain = RequestInfo(path, method.lower())
+    if len(segments) >= 3 and segments[0] == "api":
+        group, version, rest = "", segments[1], segments[2:]
+    elif len(segments) >= 4 and segments[0] == "apis":
+        group, version, rest = segments[1], segments[2], segments[3:]
+    else:
+        return plain
+    verb = _METHOD_VERBS.get(method)
+    if verb is None:
+        raise StatusError(405, "MethodNotAllowed", f"the server does not allow the method {method}")
+    if rest[0] == "watch" and len(rest) > 1:  # the old /watch/ prefix
+        rest, verb = rest[1:], "watch"
+    namespace, resource, name, subresource, tail = _split_resource(rest)
+    verb = _collection_verb(verb, name, query)
+    return RequestInfo(
+        path,
+        verb,
+        is_resource=True,
+        group=group,
+        version=version,
+        namespace=namespace,
+        resource=resource,
+        subresource=subresource,
+        name=name,
+        segments=tail,
+    )
+
+
+def _split_resource(rest: list[str]) -> tuple[str, str, str, str, tuple[str, ...]]:
+    """(namespace, resource, name, subresource, tail) of the segments after the version."""
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
+            rest = rest[2:]
+    name = rest[1] if len(rest) > 1 else ""
+    subresource = rest[2] if len(rest) > 2 else ""
+    return namespace, rest[0], name, subresource, tuple(rest[3:])
+
+
+def _collection_verb(verb: str, name: str, query: Query) -> str:
+    if verb == "get":
+        if truthy(query, "watch"):
+            return "watch"
+        return "get" if name else "list"
+    if verb == "delete" and not name:
+        return "deletecollection"
+    return verb

@@ -1,0 +1,1 @@
+"""Subresources: one file each.  Only here may code know the kind whose subresource it is."""

@@ -1,0 +1,58 @@
+"""Which function serves which subresource, and which kinds are answered instead of stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apiserver.authentication.serviceaccount import ServiceAccountTokens, TokenSigner
+from apiserver.authorization import Authorizer
+from apiserver.dispatch import Subresources, Verb
+from apiserver.request import Request, Response
+from apiserver.subresources.binding import bind, bind_by_body
+from apiserver.subresources.eviction import evict
+from apiserver.subresources.finalize import finalize
+from apiserver.subresources.log import Kubelets
+from apiserver.subresources.reviews import access_review, rules_review, self_access_review, self_review, token_review
+from apiserver.subresources.scale import get_scale, patch_scale, update_scale
+from apiserver.subresources.token import token_subresource
+from apiserver.verbs import Scope
+from apiserver.verbs.get import get
+from apiserver.verbs.patch import patch
+from apiserver.verbs.update import update
+from tiphys.api.status import StatusError
+
+
+async def not_yet(request: Request, scope: Scope) -> Response:
+    """exec, attach, portforward and proxy need the streaming protocols, which come with the node's side of them."""
+    name = request.info.subresource
+    raise StatusError(501, "NotImplemented", f"the subresource {name} is not implemented by this server", details={})
+
+
+def subresources(signer: TokenSigner, kubelets: Kubelets) -> Subresources:
+    streaming: Mapping[str, Verb] = dict.fromkeys(("get", "create", "update", "patch", "delete"), not_yet)
+    return {
+        ("*", "*", "status"): {"get": get, "update": update, "patch": patch},
+        ("*", "*", "scale"): {"get": get_scale, "update": update_scale, "patch": patch_scale},
+        ("*", "*", "proxy"): streaming,
+        ("", "pods", "binding"): {"create": bind},
+        ("", "pods", "eviction"): {"create": evict},
+        ("", "pods", "log"): {"get": kubelets.log},
+        ("", "pods", "exec"): streaming,
+        ("", "pods", "attach"): streaming,
+        ("", "pods", "portforward"): streaming,
+        ("", "namespaces", "finalize"): {"update": finalize},
+        ("", "serviceaccounts", "token"): {"create": token_subresource(signer)},
+    }
+
+
+def virtual_kinds(authorizer: Authorizer, tokens: ServiceAccountTokens) -> Mapping[tuple[str, str], Verb]:
+    access = access_review(authorizer)
+    return {
+        ("", "bindings"): bind_by_body,
+        ("authentication.k8s.io", "tokenreviews"): token_review(tokens),
+        ("authentication.k8s.io", "selfsubjectreviews"): self_review,
+        ("authorization.k8s.io", "subjectaccessreviews"): access,
+        ("authorization.k8s.io", "localsubjectaccessreviews"): access,
+        ("authorization.k8s.io", "selfsubjectaccessreviews"): self_access_review(authorizer),
+        ("authorization.k8s.io", "selfsubjectrulesreviews"): rules_review(authorizer),
+    }

@@ -1,0 +1,114 @@
+"""Which controllers there are, and running them together.
+
+They share one client, one set of informers, one event recorder.  When one of them ends with an error the whole manager
+does: the supervisor starts it anew, which is simpler than half a control plane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from random import Random
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from controllers.deployment import DeploymentController
+from controllers.garbagecollector import GarbageCollector
+from controllers.namespace import NamespaceController
+from controllers.nodelifecycle import NodeLifecycleController
+from controllers.podgc import PodGCController
+from controllers.replicaset import ReplicaSetController
+from controllers.rootcacertpublisher import RootCACertPublisher
+from controllers.serviceaccount import ServiceAccountController
+from controllers.simulatednodes import SimulatedNodes
+from controllers.tainteviction import TaintEvictionController
+from tiphys.client.controller import Environment
+from tiphys.client.events import EventRecorder
+from tiphys.client.informers import Informers
+from tiphys.client.rest import Client
+from tiphys.clock import Clock
+
+
+class Runnable(Protocol):
+    def run(self) -> Awaitable[None]: ...
+
+
+CONTROLLERS: Mapping[str, Callable[[Environment], Runnable]] = {
+    controller.name: controller
+    for controller in (
+        DeploymentController,
+        GarbageCollector,
+        NamespaceController,
+        NodeLifecycleController,
+        PodGCController,
+        ReplicaSetController,
+        RootCACertPublisher,
+        ServiceAccountController,
+        TaintEvictionController,
+    )
+}
+
+
+def enabled(words: Iterable[str]) -> list[str]:
+    """The names `--controllers` selects: "*" all, "name" that one, "-name" not that one.  ValueError for others.
+
+    A name may leave out its "-controller", as upstream's do."""
+    chosen: set[str] = set()
+    refused: set[str] = set()
+    for word in words:
+        if word == "*":
+            chosen.update(CONTROLLERS)
+            continue
+        name = word.removeprefix("-")
+        full = name if name in CONTROLLERS else f"{name}-controller"
+        if full not in CONTROLLERS:
+            raise ValueError(f'"{name}" is not in the list of known controllers: {", ".join(sorted(CONTROLLERS))}')
+        (refused if word.startswith("-") else chosen).add(full)
+    return [name for name in CONTROLLERS if name in chosen - refused]
+
+
+class Manager:
+    """`run` while leading; `client` must be fenced by the elector."""
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        *,
+        names: Iterable[str] = tuple(CONTROLLERS),
+        simulated_nodes: int = 0,
+        registry: CollectorRegistry | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.client = client
+        self.clock = clock
+        self.names = tuple(names)
+        self.simulated_nodes = simulated_nodes
+        self.registry = registry
+        self.random = random or Random(os.urandom(8))
+        self.synced = False
+
+    async def run(self) -> None:
+        """Run until cancelled.  Raises what a controller could not handle."""
+        async with Informers(self.client, self.random) as informers:
+            events = EventRecorder(self.client, "kube-controller-manager", clock=self.clock)
+            environment = Environment(self.client, informers, events, self.clock, self.random, self.registry)
+            running = [CONTROLLERS[name](environment) for name in self.names]
+            if self.simulated_nodes:
+                running.append(SimulatedNodes(environment, self.simulated_nodes))
+            informers.start()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for controller in running:
+                        tasks.create_task(_run(controller))
+                    await informers.wait_synced()
+                    self.synced = True
+            finally:
+                self.synced = False
+                await events.stop()
+
+
+async def _run(controller: Runnable) -> None:
+    await controller.run()

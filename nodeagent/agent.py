@@ -1,0 +1,287 @@
+"""Puts the node agent together: machine, runtime, network, images, volumes, pods, Node object, HTTPS server.
+
+The order matters and is the order of `run`: register (so that the cluster sees the node and its cause of not being
+ready), open what is on disk, then take up pods.  Stopping lets go of everything and stops no container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from nodeagent import machine, node
+from nodeagent.images.store import ImageStore
+from nodeagent.images.transport import RegistryConfig
+from nodeagent.metrics.families import AgentMetrics
+from nodeagent.network.pods import NetworkConfig, PodNetwork
+from nodeagent.pods.downward import NodeFacts
+from nodeagent.pods.netfiles import ClusterDNS
+from nodeagent.pods.node import Node, record
+from nodeagent.pods.objects import ReferencedObjects
+from nodeagent.pods.podmanager import PodManager
+from nodeagent.pods.pulls import PodImages
+from nodeagent.pods.tokens import ServiceAccountTokens
+from nodeagent.runtime.cgroups import Cgroups
+from nodeagent.runtime.engine import ConmonRuntime, new_container_id
+from nodeagent.runtime.interface import RuntimeFailure
+from nodeagent.runtime.sandbox import PodSandboxes
+from nodeagent.server.app import Server, ServerParts
+from nodeagent.settings import Footprint, Settings
+from nodeagent.volumes.manager import VolumeManager
+from tiphys.api.core.pod import Pod
+from tiphys.api.core.service import Service
+from tiphys.client.events import EventRecorder
+from tiphys.client.informer import Informer
+from tiphys.client.kubeconfig import load_kubeconfig
+from tiphys.client.rest import Client
+from tiphys.clock import Clock
+from tiphys.logs import fields
+
+_log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+PROGRAM_SECONDS = 5.0
+
+
+class Agent:
+    """`run` until cancelled; `ready` is set once pods are taken up."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings, self.clock = settings, clock
+        self.ready = asyncio.Event()
+        self.port = settings.port
+        self._fault = "container runtime is starting"
+        self._programs: dict[str, tuple[float, str]] = {}
+        self._closers: list[Callable[[], Any]] = []
+
+    async def run(self) -> None:
+        """Run the node until cancelled."""
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.data_dir.chmod(0o700)
+        config = load_kubeconfig(settings.kubeconfig)
+        try:
+            async with Client(config) as client:
+                await self._run(client, config.server)
+        finally:
+            for close in reversed(self._closers):
+                result = close()
+                if asyncio.iscoroutine(result):
+                    await result
+
+    async def _run(self, client: Client, server: str) -> None:
+        settings = self.settings
+        box = machine.read_machine(settings.data_dir)
+        images = ImageStore(settings.images_dir, self.clock, registries=registry_config(settings.registry_config))
+        self._closers.append(images.close)
+        keeper = self._keeper(client, box, images)
+        registered = await keeper.register()
+        heart = asyncio.create_task(keeper.run(), name="heartbeat")
+        self._closers.append(lambda: _cancel(heart))
+        pod_cidr = registered.spec.podCIDR or settings.pod_cidr
+        Footprint.of(settings, pod_cidr).write(settings.data_dir)
+        runtime, sandboxes, cgroups = await self._open(pod_cidr, keeper)
+        manager, world = await self._take_up_pods(client, server, box, images, runtime, sandboxes, cgroups)
+        await self._serve(runtime, manager, world)
+        self._fault = ""
+        keeper.wake()
+        self.ready.set()
+        await heart
+
+    def _keeper(self, client: Client, box: machine.Machine, images: ImageStore) -> node.NodeKeeper:
+        settings = self.settings
+        config = node.NodeConfig(
+            settings.node_name, settings.node_ips, settings.port, settings.pod_cidr, settings.labels
+        )
+        return node.NodeKeeper(client, config, box, self.clock, self.health, lambda: image_list(images))
+
+    def health(self) -> node.Health:
+        """Fit for the Node's conditions: the cause when pods cannot run, and what is scarce."""
+        fault = self._fault or self.program_fault()
+        return node.Health(fault, machine.pressures(self.settings.data_dir))
+
+    def program_fault(self) -> str:
+        """ "" or what is wrong with conmon or the OCI runtime;
+        a program is run again only when its file has changed.
+        """
+        for names in (("conmon",), ("crun", "runc")):
+            path = next((found for name in names if (found := shutil.which(name))), None)
+            if path is None:
+                package = names[0]
+                return f"container runtime is down: {package} is not installed: apt-get install {package}"
+            stamp = Path(path).stat().st_mtime
+            if self._programs.get(path, (0.0, ""))[0] != stamp:
+                self._programs[path] = (stamp, _try_program(path))
+            if self._programs[path][1]:
+                return f"container runtime is down: {self._programs[path][1]}"
+        return ""
+
+    async def _open(self, pod_cidr: str, keeper: node.NodeKeeper) -> tuple[ConmonRuntime, PodSandboxes, Cgroups]:
+        """Runtime, network and sandboxes as the disk has them; tried again until it works,
+        with the cause in the Node.
+        """
+        settings = self.settings
+        while True:
+            try:
+                cgroups = Cgroups(settings.cgroup_root)
+                settings.runtime_dir.mkdir(parents=True, exist_ok=True)
+                runtime = ConmonRuntime(settings.runtime_dir, cgroups, clock=self.clock)
+                settings.network_dir.mkdir(parents=True, exist_ok=True)
+                network = PodNetwork(
+                    NetworkConfig(
+                        state_dir=settings.network_dir,
+                        pod_cidr=ipaddress.IPv4Network(pod_cidr),
+                        cluster_cidr=ipaddress.IPv4Network(settings.cluster_cidr),
+                        bridge=settings.bridge_name,
+                        table=settings.table_name,
+                    )
+                )
+                await network.open()
+                sandboxes = PodSandboxes(settings.sandboxes_dir, network)
+                found = await sandboxes.open()
+                await network.release_all_but({sandbox.pod_uid for sandbox in found})
+                await runtime.open()
+                self._closers.append(runtime.close)
+                return runtime, sandboxes, cgroups
+            except (RuntimeFailure, OSError) as error:
+                self._fault = f"container runtime is down: {error}"
+                _log.warning("the runtime cannot be opened", extra=fields(cause=error))
+                keeper.wake()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_up_pods(
+        self,
+        client: Client,
+        server: str,
+        box: machine.Machine,
+        images: ImageStore,
+        runtime: ConmonRuntime,
+        sandboxes: PodSandboxes,
+        cgroups: Cgroups,
+    ) -> tuple[PodManager, Node]:
+        settings = self.settings
+        pods: Informer[Pod] = Informer(client, Pod, field_selector=f"spec.nodeName={settings.node_name}")
+        services: Informer[Service] = Informer(client, Service)
+        events = EventRecorder(client, "kubelet", settings.node_name, self.clock)
+        manager = PodManager(pods)
+        objects = ReferencedObjects(client, manager.objects_changed)
+        http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+        facts = NodeFacts(settings.node_name, settings.node_ips, box.allocatable())
+        world = Node(
+            client=client,
+            runtime=runtime,
+            sandboxes=sandboxes,
+            cgroups=cgroups,
+            images=PodImages(images, client, objects, self.clock, partial(record, events)),
+            volumes=VolumeManager(settings.pods_dir, self.clock),
+            objects=objects,
+            tokens=ServiceAccountTokens(client, self.clock, manager.objects_changed),
+            events=events,
+            clock=self.clock,
+            http=http,
+            metrics=AgentMetrics(settings.node_name),
+            facts=lambda: facts,
+            dns=self._dns,
+            services=lambda: services.list(),
+            api_server=_host_and_port(server),
+            logs_root=settings.logs_dir,
+            seccomp_root=settings.data_dir / "seccomp",
+            memory_capacity_bytes=box.memory_bytes,
+            new_container_id=new_container_id,
+        )
+        self._closers += [events.stop, http.close, objects.close, services.stop, pods.stop, manager.stop]
+        pods.start()
+        services.start()
+        await services.wait_synced()
+        await manager.start(world)
+        return manager, world
+
+    def _dns(self) -> ClusterDNS:
+        try:
+            host = Path("/etc/resolv.conf").read_text()
+        except OSError:
+            host = ""
+        return ClusterDNS(self.settings.cluster_dns, self.settings.cluster_domain, host)
+
+    async def _serve(self, runtime: ConmonRuntime, manager: PodManager, world: Node) -> None:
+        settings = self.settings
+
+        async def observe() -> None:
+            statuses = await runtime.list()
+            world.metrics.running_pods.set(len({s.spec.pod_uid for s in statuses if s.state == "running"}))
+            for state in ("created", "running", "exited"):
+                count = sum(status.state == state for status in statuses)
+                world.metrics.running_containers.labels(state).set(count)
+
+        server = Server(
+            ServerParts(
+                runtime=runtime,
+                metrics=world.metrics,
+                clock=self.clock,
+                pods=manager.pods,
+                find_pod=manager.find,
+                log_dir=world.log_dir,
+                health=lambda: self._fault or self.program_fault(),
+                summary=lambda: {"node": {"nodeName": settings.node_name}, "pods": []},
+                observe=observe,
+            )
+        )
+        self.port = await server.start(
+            settings.bind_address,
+            settings.port,
+            settings.tls_cert_file,
+            settings.tls_private_key_file,
+            settings.client_ca_file,
+        )
+        self._closers.append(server.stop)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _try_program(path: str) -> str:
+    """ "" or why the program does not run."""
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, timeout=PROGRAM_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{path}: {error}"
+    return "" if done.returncode == 0 else f"{path} --version ends with code {done.returncode}"
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    parts = urlsplit(server)
+    return parts.hostname or "", parts.port or 443
+
+
+def image_list(images: ImageStore, most: int = 50) -> list[dict[str, Any]]:
+    """Node.status.images: the largest first."""
+    found = sorted(images.list(), key=lambda image: (-image.size, image.id))[:most]
+    return [{"names": [*image.repo_digests, *image.repo_tags][:5], "sizeBytes": image.size} for image in found]
+
+
+def registry_config(path: Path | None) -> RegistryConfig | None:
+    """A JSON file {"insecure": [host], "mirrors": {domain: [url]}, "caFiles": {host: file}}.
+
+    Raises ValueError, OSError.
+    """
+    if path is None:
+        return None
+    document = orjson.loads(path.read_bytes())
+    return RegistryConfig(
+        insecure=frozenset(document.get("insecure", ())),
+        ca_files={host: Path(file) for host, file in document.get("caFiles", {}).items()},
+        mirrors={domain: tuple(urls) for domain, urls in document.get("mirrors", {}).items()},
+    )

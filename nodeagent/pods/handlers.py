@@ -1,0 +1,86 @@
+"""What probes and lifecycle hooks do: run a program in the container, ask over HTTP, open a TCP connection.
+
+Each returns (success, output); the output is the text for the event.  Answers are read up to 10 KiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from nodeagent.runtime.interface import Runtime, RuntimeFailure
+from tiphys.api.core.container import Container
+
+if TYPE_CHECKING:
+    from tiphys.api.core.probes import HTTPGetAction
+
+_BODY_LIMIT_BYTES = 10 * 1024
+
+
+async def run_exec(runtime: Runtime, container_id: str, command: list[str], timeout_seconds: float) -> tuple[bool, str]:
+    """Exit code 0 is success."""
+    try:
+        result = await runtime.exec_sync(
+            container_id, command, timeout_seconds=timeout_seconds, output_limit_bytes=_BODY_LIMIT_BYTES
+        )
+    except RuntimeFailure as error:
+        return False, str(error)
+    output = (result.stdout + result.stderr).decode("utf-8", "replace")
+    if result.timed_out:
+        return False, f"command timed out: {' '.join(command)!r} timed out after {timeout_seconds:g}s"
+    return result.exit_code == 0, output
+
+
+async def http_get(
+    session: aiohttp.ClientSession, action: HTTPGetAction, container: Container, pod_ip: str, timeout_seconds: float
+) -> tuple[bool, str]:
+    """A status of 200 to 399 is success; certificates are not verified, as upstream."""
+    port = port_number(action.port, container)
+    if port == 0:
+        return False, f"couldn't find port: {action.port}"
+    scheme = (action.scheme or "HTTP").lower()
+    path = action.path if action.path.startswith("/") else "/" + action.path
+    host = action.host or pod_ip
+    shown = f"[{host}]" if ":" in host else host
+    headers = {"User-Agent": "kube-probe/1.36", "Accept": "*/*", "Connection": "close"}
+    headers.update({h.name: h.value for h in action.httpHeaders})
+    url = f"{scheme}://{shown}:{port}{path}"
+    try:
+        async with session.get(
+            url, headers=headers, ssl=False, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_seconds)
+        ) as response:
+            body = (await response.content.read(_BODY_LIMIT_BYTES)).decode("utf-8", "replace")
+            if 200 <= response.status < 400:
+                return True, body
+            return False, f"HTTP probe failed with statuscode: {response.status}"
+    except TimeoutError:
+        return False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+    except aiohttp.ClientConnectorError as error:
+        reason = (error.os_error.strerror or str(error)).lower()
+        return False, f'Get "{url}": dial tcp {shown}:{port}: connect: {reason}'
+    except (aiohttp.ClientError, ValueError) as error:
+        return False, f'Get "{url}": {error}'
+
+
+async def tcp_connect(host: str, port: int, timeout_seconds: float) -> tuple[bool, str]:
+    """A connection that opens is success."""
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return False, f"dial tcp {shown}:{port}: i/o timeout"
+    except OSError as error:
+        return False, f"dial tcp {shown}:{port}: connect: {(error.strerror or str(error)).lower()}"
+    writer.close()
+    return True, ""
+
+
+def port_number(port: Any, container: Container) -> int:
+    """A number, or the number of the container's port of that name; 0 when there is none."""
+    text = str(port)
+    if text.isdigit():
+        return int(text)
+    return next((p.containerPort for p in container.ports if p.name == text), 0)

@@ -1,0 +1,96 @@
+"""The agent's settings: what its flags say, where things are below its data directory, and what `teardown` must know
+later.
+
+DIR/images  DIR/runtime  DIR/run/{sandboxes,network}  DIR/pods  DIR/logs  DIR/seccomp  DIR/agent.json
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`data_dir` belongs to this agent alone."""
+
+    data_dir: Path
+    kubeconfig: str
+    node_name: str
+    node_ips: tuple[str, ...]
+    pki_dir: Path
+    tls_cert_file: Path
+    tls_private_key_file: Path
+    client_ca_file: Path
+    bind_address: str = "0.0.0.0"
+    port: int = 10250
+    pod_cidr: str = "10.244.0.0/24"
+    cluster_cidr: str = "10.244.0.0/16"
+    cluster_dns: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
+    bridge_name: str = "tiphys0"
+    table_name: str = "tiphys"
+    cgroup_root: str = "tiphys"
+    registry_config: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def images_dir(self) -> Path:
+        return self.data_dir / "images"
+
+    @property
+    def runtime_dir(self) -> Path:
+        return self.data_dir / "runtime"
+
+    @property
+    def sandboxes_dir(self) -> Path:
+        return self.data_dir / "run" / "sandboxes"
+
+    @property
+    def network_dir(self) -> Path:
+        return self.data_dir / "run" / "network"
+
+    @property
+    def pods_dir(self) -> Path:
+        return self.data_dir / "pods"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What this agent has made outside of its data directory; written before anything is made."""
+
+    bridge_name: str
+    table_name: str
+    cgroup_root: str
+    pod_cidr: str
+    cluster_cidr: str
+
+    @classmethod
+    def of(cls, settings: Settings, pod_cidr: str) -> Footprint:
+        return cls(settings.bridge_name, settings.table_name, settings.cgroup_root, pod_cidr, settings.cluster_cidr)
+
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network(self.pod_cidr)
+
+    def write(self, data_dir: Path) -> None:
+        """Replace DIR/agent.json."""
+        temporary = data_dir / ".agent.json"
+        temporary.write_bytes(orjson.dumps(asdict(self)))
+        temporary.replace(data_dir / "agent.json")
+
+    @classmethod
+    def read(cls, data_dir: Path) -> Footprint | None:
+        """None when there was never an agent here."""
+        try:
+            return cls(**orjson.loads((data_dir / "agent.json").read_bytes()))
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,28 @@
+"""How replica sets are printed."""
+
+from datetime import datetime
+from typing import Any
+
+from tiphys.api.kinds import Column
+from tiphys.api.table import AGE, NAME, WORKLOAD, age_of, name_of, workload_cells
+
+columns = (
+    NAME,
+    Column("Desired", "integer", description="Pods wanted."),
+    Column("Current", "integer", description="Pods that exist."),
+    Column("Ready", "integer", description="Pods that are ready."),
+    AGE,
+    *WORKLOAD,
+)
+
+
+def cells(obj: dict[str, Any], now: datetime) -> list[Any]:
+    spec, status = obj.get("spec", {}), obj.get("status", {})
+    return [
+        name_of(obj),
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        age_of(obj, now),
+        *workload_cells(spec),
+    ]

@@ -1,0 +1,13 @@
+"""How namespaces are printed."""
+
+from datetime import datetime
+from typing import Any
+
+from tiphys.api.kinds import Column
+from tiphys.api.table import AGE, NAME, age_of, name_of
+
+columns = (NAME, Column("Status", description="Active, or Terminating while it is emptied."), AGE)
+
+
+def cells(obj: dict[str, Any], now: datetime) -> list[Any]:
+    return [name_of(obj), obj.get("status", {}).get("phase", ""), age_of(obj, now)]

@@ -1,0 +1,175 @@
+"""Discovery documents: which groups, versions, resources and subresources there are, in both forms clients ask for.
+
+The aggregated form (apidiscovery.k8s.io/v2) answers everything in one or two documents; the legacy form has one per
+group and version.  Content types and caching are the server's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tiphys.api.kinds import KindInfo, Registry, SubresourceInfo
+
+JsonObject = dict[str, Any]
+
+# The order in which upstream lists its groups: the first group that knows a short name wins in clients.
+GROUP_ORDER = (
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+)
+
+
+def group_versions(registry: Registry) -> list[tuple[str, list[str]]]:
+    """Every group but the core one with its versions, the preferred version first."""
+    groups = registry.groups()
+    known = [(group, groups[group]) for group in GROUP_ORDER if group in groups]
+    return known + sorted((group, versions) for group, versions in groups.items() if group and group not in GROUP_ORDER)
+
+
+# --- aggregated -------------------------------------------------------------------------------------------------------
+
+
+def aggregated_core(registry: Registry) -> JsonObject:
+    """The answer to /api for the aggregated form."""
+    return _discovery_list([_aggregated_group(registry, "", ["v1"])])
+
+
+def aggregated_groups(registry: Registry) -> JsonObject:
+    """The answer to /apis for the aggregated form."""
+    return _discovery_list([_aggregated_group(registry, *entry) for entry in group_versions(registry)])
+
+
+def _discovery_list(items: list[JsonObject]) -> JsonObject:
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def _aggregated_group(registry: Registry, group: str, versions: list[str]) -> JsonObject:
+    return {
+        "metadata": {"name": group} if group else {},
+        "versions": [
+            {
+                "version": version,
+                "resources": [_aggregated_resource(info) for info in _resources(registry, group, version)],
+                "freshness": "Current",
+            }
+            for version in versions
+        ],
+    }
+
+
+def _aggregated_resource(info: KindInfo) -> JsonObject:
+    document: JsonObject = {
+        "resource": info.plural,
+        "responseKind": {"group": info.group, "version": info.version, "kind": info.kind},
+        "scope": "Namespaced" if info.namespaced else "Cluster",
+        "singularResource": info.singular,
+        "verbs": list(info.verbs),
+    }
+    if info.short_names:
+        document["shortNames"] = list(info.short_names)
+    if info.categories:
+        document["categories"] = list(info.categories)
+    if info.subresources:
+        document["subresources"] = [
+            {
+                "subresource": sub.name,
+                "responseKind": {"group": sub.group, "version": sub.version, "kind": sub.kind},
+                "verbs": list(sub.verbs),
+            }
+            for sub in _sorted(info)
+        ]
+    return document
+
+
+# --- legacy -----------------------------------------------------------------------------------------------------------
+
+
+def legacy_core_versions(server_address: str) -> JsonObject:
+    """/api; `server_address` is host:port as clients outside may use it."""
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": server_address}],
+    }
+
+
+def legacy_groups(registry: Registry) -> JsonObject:
+    """/apis"""
+    groups = [_legacy_group(group, versions) for group, versions in group_versions(registry)]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def legacy_group(registry: Registry, group: str) -> JsonObject | None:
+    """/apis/GROUP"""
+    versions = dict(group_versions(registry)).get(group)
+    return None if versions is None else {"kind": "APIGroup", "apiVersion": "v1", **_legacy_group(group, versions)}
+
+
+def _legacy_group(group: str, versions: list[str]) -> JsonObject:
+    named = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
+    return {"name": group, "versions": named, "preferredVersion": named[0]}
+
+
+def legacy_resources(registry: Registry, group: str, version: str) -> JsonObject | None:
+    """/api/v1 and /apis/GROUP/VERSION"""
+    infos = _resources(registry, group, version)
+    if not infos:
+        return None
+    resources = []
+    for info in infos:
+        resources.append(_legacy_resource(info))
+        resources += [_legacy_subresource(info, sub) for sub in _sorted(info)]
+    document: JsonObject = {"kind": "APIResourceList"}
+    if group:
+        document["apiVersion"] = "v1"
+    return {**document, "groupVersion": f"{group}/{version}" if group else version, "resources": resources}
+
+
+def _legacy_resource(info: KindInfo) -> JsonObject:
+    document: JsonObject = {
+        "name": info.plural,
+        "singularName": info.singular,
+        "namespaced": info.namespaced,
+        "kind": info.kind,
+        "verbs": list(info.verbs),
+    }
+    if info.short_names:
+        document["shortNames"] = list(info.short_names)
+    if info.categories:
+        document["categories"] = list(info.categories)
+    return document
+
+
+def _legacy_subresource(info: KindInfo, sub: SubresourceInfo) -> JsonObject:
+    document: JsonObject = {"name": f"{info.plural}/{sub.name}", "singularName": "", "namespaced": info.namespaced}
+    if (sub.group, sub.version) != (info.group, info.version):
+        document |= {"group": sub.group, "version": sub.version}
+    return {**document, "kind": sub.kind, "verbs": list(sub.verbs)}
+
+
+def _resources(registry: Registry, group: str, version: str) -> list[KindInfo]:
+    found = (info for info in registry.all() if (info.group, info.version) == (group, version))
+    return sorted(found, key=lambda info: info.plural)
+
+
+def _sorted(info: KindInfo) -> Iterable[SubresourceInfo]:
+    return sorted(info.subresources.values(), key=lambda sub: sub.name)

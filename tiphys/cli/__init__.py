@@ -1,0 +1,1 @@
+"""The `tiphys` command: one file per verb; up.py is the only place that starts all components."""

@@ -1,0 +1,120 @@
+"""Where a cluster of this machine lives: the files below its data directory, and the options it was started with."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+DEFAULT_DATA_DIR = "/var/lib/tiphys"
+SERVICE_CIDR = "10.96.0.0/16"
+POD_CIDR = "10.244.0.0/24"
+CLUSTER_DOMAIN_HOSTS = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
+FIRST_SERVICE_ADDRESS = "10.96.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `tiphys up` was asked for; kept in DIR/options.json so that `status` and `down` need no flags."""
+
+    data_dir: str
+    store: str
+    bind_address: str
+    port: int
+    node: bool
+    fake_nodes: int
+    node_name: str
+
+    @property
+    def server_url(self) -> str:
+        """Where this machine reaches the API server."""
+        host = self.bind_address
+        if ipaddress.ip_address(host).is_unspecified:
+            host = "127.0.0.1"
+        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files of one cluster."""
+
+    root: Path
+
+    @property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def node(self) -> Path:
+        return self.root / "node"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "supervisor.lock"
+
+    @property
+    def components(self) -> Path:
+        """What the supervisor runs, as JSON: name -> {pid, restarts, started}."""
+        return self.root / "components.json"
+
+    @property
+    def options(self) -> Path:
+        return self.root / "options.json"
+
+    def kubeconfig(self, identity: str) -> Path:
+        return self.root / f"{identity}.kubeconfig"
+
+    def make(self) -> None:
+        for directory in (self.root, self.pki, self.logs, self.node):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def supervisor_pid(self) -> int | None:
+        """The process that holds the lock, or None when no cluster runs here."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.pread(descriptor, 32, 0).decode().strip()
+            return int(text) if text else None
+        finally:
+            os.close(descriptor)
+        return None
+
+    def save_options(self, options: Options) -> None:
+        self.options.write_text(json.dumps(asdict(options), indent=2) + "\n")
+
+    def load_options(self) -> Options | None:
+        try:
+            return Options(**json.loads(self.options.read_text()))
+        except (FileNotFoundError, TypeError, ValueError):
+            return None
+
+    def component_states(self) -> dict[str, dict[str, object]]:
+        """What the supervisor last wrote: name -> {pid, restarts, lastExit}; empty when nothing runs."""
+        try:
+            states: dict[str, dict[str, object]] = json.loads(self.components.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return states
+
+    def log_tail(self, name: str, lines: int = 8) -> list[str]:
+        """The last lines of a component's log."""
+        try:
+            return (self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-lines:]
+        except FileNotFoundError:
+            return []

@@ -1,0 +1,39 @@
+"""How a command fails: a message with cause, object, field and advice, and an exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CommandError(Exception):
+    """Printed as `error: <message>` on standard error."""
+
+    prefix = "error: "
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class ServerError(CommandError):
+    """The API server's refusal, printed as kubectl prints it.  `status` is the v1 Status object."""
+
+    prefix = ""
+
+    def __init__(self, status: dict[str, Any], code: int) -> None:
+        self.status = status
+        self.code = code
+        self.reason: str = status.get("reason", "")
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        message = self.status.get("message", f"HTTP {self.code}")
+        details = self.status.get("details") or {}
+        if self.reason == "Invalid" and details.get("causes"):
+            name = f'"{details.get("name", "")}"'
+            causes = [f"{c.get('field', '')}: {c.get('message', '')}" for c in details["causes"]]
+            head = f"The {details.get('kind', 'object')} {name} is invalid: "
+            return head + (causes[0] if len(causes) == 1 else "\n* " + "\n* ".join(causes))
+        if self.code == 401:
+            return f"error: You must be logged in to the server ({message})"
+        return f"Error from server ({self.reason}): {message}" if self.reason else f"Error from server: {message}"

@@ -1,0 +1,44 @@
+"""`tiphys status`: whether the parts of this machine's cluster run, and what is wrong when they do not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from tiphys.cli.cluster import DEFAULT_DATA_DIR, Layout
+from tiphys.cli.readiness import Asker, node_ready
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", default=DEFAULT_DATA_DIR, metavar="DIR", help="the cluster's directory")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0 when everything that should run is ready, else 1."""
+    layout = Layout(Path(arguments.data_dir).absolute())
+    options = layout.load_options()
+    pid = layout.supervisor_pid()
+    if options is None or pid is None:
+        print(f"no cluster is running in {layout.root}; start one with: tiphys up")
+        return 1
+    print(f"cluster     {options.server_url}  store {options.store}  data {layout.root}")
+    print(f"supervisor  running  pid {pid}")
+    healthy = True
+    for name, state in layout.component_states().items():
+        running = bool(state["pid"])
+        healthy = healthy and running
+        text = f"running  pid {state['pid']}" if running else f"down     {state['lastExit']}, will be restarted"
+        print(f"{name:<11} {text}  restarts {state['restarts']}")
+    asker = Asker(options, layout)
+    code, body = asker.get("/readyz?verbose")
+    if code != 200:
+        print(f"readyz      failed: {body.decode(errors='replace').strip()}")
+        return 1
+    print("readyz      ok")
+    code, body = asker.get("/api/v1/nodes")
+    for node in json.loads(body).get("items", []) if code == 200 else []:
+        ready, message = node_ready(node)
+        healthy = healthy and ready
+        print(f"node        {node['metadata']['name']}  {'Ready' if ready else 'NotReady: ' + message}")
+    return 0 if healthy else 1

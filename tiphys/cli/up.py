@@ -1,0 +1,229 @@
+"""`tiphys up`: start every part of a cluster on this machine.  The only place that starts all components.
+
+Idempotent: a running cluster is left running and only waited for.  The steps are numbered, and the last line says what
+to type next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from tiphys.cli.cluster import (
+    CLUSTER_DOMAIN_HOSTS,
+    DEFAULT_DATA_DIR,
+    FIRST_SERVICE_ADDRESS,
+    POD_CIDR,
+    SERVICE_CIDR,
+    Layout,
+    Options,
+)
+from tiphys.cli.errors import CommandError
+from tiphys.cli.readiness import wait_ready
+from tiphys.cli.supervisor import Program
+from tiphys.clock import SystemClock
+
+READY_SECONDS = 60.0
+PERMISSION_EXIT_CODE = 27
+NODE_PROGRAMS = {"crun": "crun", "conmon": "conmon", "nft": "nftables"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", default=DEFAULT_DATA_DIR, metavar="DIR", help="where everything is kept")
+    parser.add_argument("--store", default="sqlite", metavar="STORE", help="sqlite, etcd, or etcd://HOST:PORT,...")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="also write the admin's kubeconfig to FILE")
+    parser.add_argument("--bind-address", default="127.0.0.1", metavar="IP", help="where the API server listens")
+    parser.add_argument("--port", type=int, default=6443, metavar="N", help="the API server's port")
+    parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
+    parser.add_argument("--fake-nodes", type=int, default=0, metavar="N", help="add N simulated nodes")
+    parser.add_argument("--node-name", default="", metavar="NAME", help="the node's name; this machine's by default")
+    parser.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C stops the cluster")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = _options(arguments)
+    layout = Layout(Path(options.data_dir))
+    say = _Steps(total=4)
+    if layout.supervisor_pid() is not None:
+        running = layout.load_options() or options
+        say(f"a cluster is already running in {layout.root}")
+        return _finish(arguments, running, layout, say)
+    _preflight(options)
+    say(f"certificates and kubeconfigs in {layout.root}")
+    layout.make()
+    prepare(options, layout)
+    say("starting " + ", ".join(program.name for program in programs(options, layout)))
+    _start(options, layout, foreground=arguments.foreground)
+    return _finish(arguments, options, layout, say)
+
+
+class _Steps:
+    """Plain numbered lines, the same on a terminal and in a log."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+
+    def __call__(self, text: str) -> None:
+        self._done += 1
+        print(f"[{self._done}/{self._total}] {text}", flush=True)
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    if arguments.fake_nodes < 0:
+        raise CommandError("--fake-nodes must not be negative")
+    try:
+        ipaddress.ip_address(arguments.bind_address)
+    except ValueError as error:
+        raise CommandError(f"--bind-address {arguments.bind_address!r} is not an IP address") from error
+    return Options(
+        data_dir=str(Path(arguments.data_dir).absolute()),
+        store=arguments.store,
+        bind_address=arguments.bind_address,
+        port=arguments.port,
+        node=not arguments.no_node,
+        fake_nodes=arguments.fake_nodes,
+        node_name=arguments.node_name or socket.gethostname().lower(),
+    )
+
+
+def _preflight(options: Options) -> None:
+    """Refuse with advice what would only fail later and less clearly."""
+    if options.node:
+        if os.geteuid() != 0:
+            raise CommandError(
+                "running containers needs root; run as root, or use --no-node", exit_code=PERMISSION_EXIT_CODE
+            )
+        missing = [package for program, package in NODE_PROGRAMS.items() if shutil.which(program) is None]
+        if missing:
+            raise CommandError(f"{', '.join(missing)} not found; install: apt-get install -y {' '.join(missing)}")
+    if options.store == "etcd" and shutil.which("etcd") is None:
+        raise CommandError("etcd not found; install: apt-get install -y etcd-server, or use --store sqlite")
+    family = socket.AF_INET6 if ":" in options.bind_address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.bind_address, options.port))
+        except OSError as error:
+            raise CommandError(
+                f"cannot listen on {options.bind_address} port {options.port}: {error.strerror}; "
+                "choose another with --port, or stop what listens there"
+            ) from error
+
+
+def node_address(options: Options) -> str:
+    """The address the node is known by: the bind address where it is a specific one, else this machine's own."""
+    bind = ipaddress.ip_address(options.bind_address)
+    if not bind.is_loopback and not bind.is_unspecified:
+        return options.bind_address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: asks the kernel which source address it would use
+            address: str = probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
+    return address
+
+
+def prepare(options: Options, layout: Layout) -> None:
+    """Make the certificates, the kubeconfigs and the record of the options.  Idempotent."""
+    from tiphys import pki
+    from tiphys.client.kubeconfig import write_kubeconfig
+
+    address = node_address(options)
+    hosts = ["localhost", "127.0.0.1", FIRST_SERVICE_ADDRESS, address, *CLUSTER_DOMAIN_HOSTS]
+    if not ipaddress.ip_address(options.bind_address).is_unspecified:
+        hosts.append(options.bind_address)
+    identities = pki.cluster_identities(list(dict.fromkeys(hosts)))
+    if options.node:
+        identities.append(pki.node_identity(options.node_name, list(dict.fromkeys([address, "127.0.0.1"]))))
+    pki.ensure(layout.pki, identities, SystemClock())
+    for identity in identities:
+        if identity.client and identity.file != "apiserver-kubelet-client":
+            write_kubeconfig(
+                layout.kubeconfig(identity.file),
+                server=options.server_url,
+                ca=(layout.pki / "ca.crt").read_bytes(),
+                cert=(layout.pki / f"{identity.file}.crt").read_bytes(),
+                key=(layout.pki / f"{identity.file}.key").read_bytes(),
+            )
+    layout.save_options(options)
+
+
+def programs(options: Options, layout: Layout) -> list[Program]:
+    """The components of this cluster with their command lines.  Those that need the API server stop before it."""
+    pki = str(layout.pki)
+    result = []
+    result.append(
+        Program(
+            "apiserver",
+            "apiserver.program",
+            (
+                *("--data-dir", str(layout.root), "--store", options.store, "--pki-dir", pki),
+                *("--bind-address", options.bind_address, "--port", str(options.port)),
+                *("--advertise-address", node_address(options), "--service-cluster-ip-range", SERVICE_CIDR),
+            ),
+            2,
+        )
+    )
+    flags: tuple[str, ...] = ("--fake-nodes", str(options.fake_nodes)) if options.fake_nodes else ()
+    for name in ("controllers", "scheduler"):
+        if name == "scheduler" and not (options.node or options.fake_nodes):
+            continue
+        arguments = ("--kubeconfig", str(layout.kubeconfig(name)), "--data-dir", str(layout.root), "--pki-dir", pki)
+        result.append(Program(name, f"{name}.program", arguments + (flags if name == "controllers" else ()), 1))
+    if options.node:
+        result.append(Program("nodeagent", "nodeagent.program", node_arguments(options, layout), 1))
+    return result
+
+
+def node_arguments(options: Options, layout: Layout) -> tuple[str, ...]:
+    return (
+        *("--kubeconfig", str(layout.kubeconfig(f"node-{options.node_name}")), "--data-dir", str(layout.node)),
+        *("--node-name", options.node_name, "--node-ip", node_address(options), "--pki-dir", str(layout.pki)),
+        *("--pod-cidr", POD_CIDR),
+    )
+
+
+def _start(options: Options, layout: Layout, *, foreground: bool) -> None:
+    from tiphys.cli import supervisor
+
+    supervisor.preload()
+    try:
+        if foreground:
+            supervisor.write_pid(supervisor.take_lock(layout.lock))
+            daemon = _watcher()
+        else:
+            daemon = supervisor.daemonize(layout.lock, layout.logs / "supervisor.log")
+    except BlockingIOError as error:
+        raise CommandError(f"another cluster is being started in {layout.root}") from error
+    if daemon is None:
+        code = supervisor.Supervisor(programs(options, layout), layout.logs, layout.components, SystemClock()).run()
+        os._exit(code)
+
+
+def _watcher() -> int | None:
+    """In the foreground the supervisor is this very process, and a child says when the cluster is ready."""
+    return os.getpid() if os.fork() == 0 else None
+
+
+def _finish(arguments: argparse.Namespace, options: Options, layout: Layout, say: _Steps) -> int:
+    say("waiting until the API server" + (" and the node are ready" if options.node else " is ready"))
+    seconds = wait_ready(options, layout, READY_SECONDS)
+    admin = layout.kubeconfig("admin")
+    if arguments.kubeconfig:
+        target = Path(arguments.kubeconfig)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(admin.read_bytes())
+    say(f"ready after {seconds:.1f} s at {options.server_url}")
+    print(f"\nkubeconfig: {admin}\n\nNext, type:\n  export KUBECONFIG={admin}")
+    print("  tiphys get nodes\n  tiphys apply -f app.yaml")
+    sys.stdout.flush()
+    return 0
