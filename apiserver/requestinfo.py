@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from tiphys.api.selectors import parse_field_selector
 from tiphys.api.status import StatusError, bad_request
 
 Query = Mapping[str, Sequence[str]]
 
 _METHOD_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_COLLECTION = frozenset({"list", "watch", "deletecollection"})
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
 
@@ -38,6 +40,8 @@ class RequestInfo:
         """The metrics label: resource (one object), namespace, cluster, or "" outside the API."""
         if not self.is_resource:
             return ""
+        if self.verb in _COLLECTION:
+            return "namespace" if self.namespace else "cluster"
         if self.name or self.verb == "create":
             return "resource"
         return "namespace" if self.namespace else "cluster"
@@ -96,6 +100,8 @@ def parse_request_info(method: str, raw_path: str, query: Query) -> RequestInfo:
         rest, verb = rest[1:], "watch"
     namespace, resource, name, subresource, tail = _split_resource(rest)
     verb = _collection_verb(verb, name, query)
+    if verb in _COLLECTION and not name:
+        name = _selected_name(query)
     return RequestInfo(
         path,
         verb,
@@ -120,6 +126,16 @@ def _split_resource(rest: list[str]) -> tuple[str, str, str, str, tuple[str, ...
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""
     return namespace, rest[0], name, subresource, tuple(rest[3:])
+
+
+def _selected_name(query: Query) -> str:
+    """The one object a field selector asks for: authorizers may know more about it than about the collection."""
+    try:
+        requirements = parse_field_selector(first(query, "fieldSelector"))
+    except ValueError:
+        return ""  # refused later, with the text for the client
+    names = {value for path, operator, value in requirements if path == "metadata.name" and operator in ("=", "==")}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _collection_verb(verb: str, name: str, query: Query) -> str:

@@ -75,10 +75,17 @@ class Agent:
             async with Client(config) as client:
                 await self._run(client, config.server)
         finally:
-            for close in reversed(self._closers):
+            await self._close()
+
+    async def _close(self) -> None:
+        """Let go of everything, newest first; what fails does not keep the rest from closing."""
+        for close in reversed(self._closers):
+            try:
                 result = close()
                 if asyncio.iscoroutine(result):
                     await result
+            except Exception:
+                _log.exception("closing failed")
 
     async def _run(self, client: Client, server: str) -> None:
         settings = self.settings

@@ -110,7 +110,7 @@ def _finalizers(current: list[str], options: DeleteOptions) -> list[str]:
 
 def is_finished(new: dict[str, Any], old: dict[str, Any], strategy: Strategy) -> bool:
     """Whether an update took away the last thing that kept a deleted object."""
-    metadata = new["metadata"]
-    if "deletionTimestamp" not in metadata or metadata.get("finalizers") or strategy.holds(new):
-        return False
-    return not (old["metadata"].get("deletionGracePeriodSeconds") or 0)
+    before = old["metadata"]
+    if "deletionTimestamp" not in before or before.get("deletionGracePeriodSeconds"):
+        return False  # not under deletion before this write, or its grace period is not over
+    return not new["metadata"].get("finalizers") and not strategy.holds(new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from apiserver.request import Request
@@ -81,6 +82,7 @@ def _check_manager(manager: str) -> list[FieldError]:
     return errors
 
 
+@lru_cache(maxsize=256)
 def _manager_of(user_agent: str) -> str:
     """The field manager of a client that names none: its user agent up to the slash."""
     name = user_agent.partition("/")[0][:_MANAGER_LIMIT_BYTES]

@@ -136,9 +136,6 @@ class ServiceAllocator:
         wants = spec.get("type") == "NodePort" or (
             spec.get("type") == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
         )
-        if not wants and old is not None and held and spec.get("type") == "ClusterIP":
-            for port in spec.get("ports", []):
-                port.pop("nodePort", None)
         given: dict[int, str] = {}
         for index, port in enumerate(spec.get("ports", [])):
             asked = port.get("nodePort") or 0

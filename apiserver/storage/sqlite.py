@@ -84,6 +84,9 @@ class SqliteStore:
             connection = self._open(vfs)
             self._compacted = log.compacted(connection)
             self._published = log.newest(connection)
+        except apsw.Error as error:
+            os.close(self._lock)
+            raise StoreError(f"{path}: {error}") from error
         except BaseException:
             os.close(self._lock)
             raise
@@ -100,11 +103,8 @@ class SqliteStore:
     def _open(self, vfs: str | None) -> log.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         self._path.chmod(0o600)  # SQLite gives its -wal and -shm files the same mode
-        try:
-            connection = log.connect(str(self._path), read_only=False, vfs=vfs)
-            log.prepare(connection)
-        except apsw.Error as error:
-            raise StoreError(f"{self._path}: {error}") from error
+        connection = log.connect(str(self._path), read_only=False, vfs=vfs)
+        log.prepare(connection)
         directory = os.open(self._path.parent, os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)

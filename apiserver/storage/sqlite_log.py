@@ -65,7 +65,14 @@ def newest(connection: Connection) -> int:
 
 
 def compacted(connection: Connection) -> int:
-    return int(connection.execute("SELECT revision FROM progress WHERE name = 'compacted'").fetchone()[0])
+    return _progress(connection, "compacted")
+
+
+def _progress(connection: Connection, name: str) -> int:
+    row = connection.execute("SELECT revision FROM progress WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise StoreError(f"{connection.filename} is damaged: it does not say how far it is {name}")
+    return int(row[0])
 
 
 def check_revision(connection: Connection, revision: int) -> int:
@@ -231,7 +238,7 @@ def sweep(connection: Connection, limit: int) -> bool:
     """Remove rows that compaction made unreadable, looking at `limit` writes; True when there is more to do.
 
     Each write up to the compaction makes its predecessor unreadable, and a deletion itself too."""
-    swept = connection.execute("SELECT revision FROM progress WHERE name = 'swept'").fetchone()[0]
+    swept = _progress(connection, "swept")
     end = min(swept + limit, oldest := compacted(connection))
     if swept >= oldest:
         return False

@@ -76,9 +76,11 @@ class WatchCache:
     async def reload(self) -> None:
         """Read everything again; every open watch ends with Compacted.  Raises StoreError."""
         if self._follower:
-            self._follower.cancel()
-        await self._fill()
-        self._follower = asyncio.create_task(self._follow(), name="watch-cache")
+            self._follower.cancel()  # first: what it applied after the read would be lost
+        try:
+            await self._fill()
+        finally:
+            self._follower = asyncio.create_task(self._follow(), name="watch-cache")
 
     async def get(self, key: str, revision: int | None = None) -> CacheItem | None:
         """Raises Damaged, FutureRevision, StoreError."""
@@ -220,18 +222,21 @@ class WatchCache:
             try:
                 async with contextlib.aclosing(self.store.watch("", self._revision)) as batches:
                     async for batch in batches:
-                        failures = 0
                         self._apply(batch)
-            except (Compacted, FutureRevision) as error:
-                logger.warning("history lost, reading everything again reason=%r", str(error))
-                try:
-                    await self._fill()
-                except (StoreError, Compacted, FutureRevision) as failure:
-                    logger.warning("reading everything again failed reason=%r", str(failure))
-            except (StoreError, OSError) as error:
+                        failures = 0
+            except StoreError as error:
                 logger.warning("the store's watch failed, resuming revision=%d reason=%r", self._revision, str(error))
+            except Exception as error:  # Compacted, FutureRevision; anything else may have left a batch half applied
+                logger.warning("history lost, reading everything again reason=%r", str(error))
+                await self._fill_again()
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
             failures += 1
+
+    async def _fill_again(self) -> None:
+        try:
+            await self._fill()
+        except (StoreError, Compacted, FutureRevision) as error:
+            logger.warning("reading everything again failed reason=%r", str(error))
 
     def _apply(self, batch: Sequence[Event]) -> None:
         touched = set()

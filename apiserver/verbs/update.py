@@ -103,9 +103,9 @@ async def admit_update(
         info.prepare_status_update(new, current)
         errors = objectmeta.validate_update(new, current) + info.validate_status_update(new, current)
     else:
+        info.prepare_for_update(new, current)
         if scope.store.strategy.allocate is not None:
             taken.append(await scope.store.strategy.allocate(new, current, options.dry_run))
-        info.prepare_for_update(new, current)
         errors = objectmeta.validate_update(new, current) + info.validate_update(new, current)
         for text in info.warnings(new):
             request.warn(text)

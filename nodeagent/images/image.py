@@ -170,7 +170,7 @@ def _user(value: str) -> str:
     _matching(_USER, value, "config.User")
     for part in value.split(":"):
         # an id that does not fit wraps round to another user, root included, in a careless reader
-        if re.fullmatch(r"[+-]?[0-9]+", part) and not (part.isascii() and part.isdigit() and int(part) <= _MAX_ID):
+        if re.fullmatch(r"[+-]?\d+", part) and not (part.isascii() and part.isdigit() and int(part) <= _MAX_ID):
             raise HostileContentError(f"invalid image config: config.User: {value!r:.100} is out of range")
     return value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -71,10 +71,13 @@ class Repository:
     # -- mirrors, then the registry -----------------------------------------------------------------------------
 
     async def _first(self, ask: Callable[[_Endpoint], Awaitable[T]]) -> T:
-        endpoints = await self._endpoints()
+        endpoints = list(await self._endpoints())
         for endpoint in endpoints[:-1]:
             try:
                 return await ask(endpoint)
+            except TransportError:
+                with suppress(ValueError):  # another request may have done so
+                    self._known.remove(endpoint)  # down: not asked again in this pull
             except ImagePullError:
                 continue  # a mirror may lack, refuse or garble anything; the registry itself decides
         return await ask(endpoints[-1])
@@ -143,7 +146,7 @@ class Repository:
                 if problem is not None:
                     raise problem
                 break  # the registry's whole answer is too short: commit says so
-            await asyncio.sleep(0.1 * 3**idle)
+            await asyncio.sleep(0.1 * 2**idle)
         await asyncio.to_thread(ingest.commit)
 
     async def _fetch_once(

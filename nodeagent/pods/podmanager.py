@@ -29,6 +29,7 @@ class PodManager:
         self._pods: dict[str, Pod] = {}
         self.workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
 
     async def start(self, node: Node) -> None:
         """Take over everything on disk and every pod of the informer;
@@ -47,9 +48,11 @@ class PodManager:
 
     async def stop(self) -> None:
         """Let go of all pods; containers go on."""
-        for task in self._tasks.values():
+        self._stopping = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def pods(self) -> list[Pod]:
         return list(self._pods.values())
@@ -94,5 +97,5 @@ class PodManager:
     def _ended(self, pod_uid: str) -> None:
         self.workers.pop(pod_uid, None)
         self._tasks.pop(pod_uid, None)
-        if pod_uid in self._pods:  # it came back between the last look and the end
+        if pod_uid in self._pods and not self._stopping:  # it came back between the last look and the end
             self._worker(pod_uid)

@@ -68,6 +68,8 @@ class Cgroups:
 
     def pod_path(self, pod_uid: str, qos: QosClass) -> str:
         """The `cgroup_parent` of the pod's containers."""
+        if not pod_uid or "/" in pod_uid or "\0" in pod_uid:
+            raise RuntimeFailure(f"invalid pod uid {pod_uid!r}")
         middle = "" if qos == "Guaranteed" else f"/{qos.lower()}"
         return f"{self.root}/kubepods{middle}/pod{pod_uid}"
 

@@ -102,6 +102,8 @@ class PodSandboxes:
 
     async def remove(self, pod_uid: str) -> None:
         """Absent is fine.  The pod's containers must be gone, or they keep the namespaces alive."""
+        if "/" in pod_uid or pod_uid in ("", ".", ".."):
+            raise RuntimeFailure(f"invalid pod uid {pod_uid!r}")
         async with self._locks.setdefault(pod_uid, asyncio.Lock()):
             await self._clear(pod_uid)
             self._sandboxes.pop(pod_uid, None)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiphys.api.decode import check_kind, decode, load_json, strict_error
+from tiphys.api.decode import decode, load_json, strict_error
+from tiphys.api.json_body import duplicate_fields
 from tiphys.api.kinds import KindInfo, builtin_registry
 from tiphys.api.schema import Field, ListOf, MapOf, Scalar, Struct
 from tiphys.api.status import StatusError
@@ -123,33 +124,13 @@ def test_the_input_is_not_changed() -> None:
     assert json.dumps(obj) == before
 
 
-def _known(group: str, version: str, kind: str) -> bool:
-    return REGISTRY.by_kind(group, version, kind) is not None
-
-
-@pytest.mark.parametrize(
-    ("obj", "text"),
-    [
-        ({"apiVersion": "apps/v1", "kind": "Deployment"},
-         'Deployment in version "v1" cannot be handled as a Pod: converting (v1.Deployment) to (core.Pod): '
-         "unknown conversion"),
-        ({"apiVersion": "v1", "kind": "Foo"},
-         'Foo in version "v1" cannot be handled as a Pod: no kind "Foo" is registered for version "v1" in scheme '
-         '"pkg/api/legacyscheme/scheme.go:30"'),
-        ({"apiVersion": 1, "kind": "Pod"}, "couldn't get version/kind; json parse error: apiVersion must be a string"),
-    ],
-)  # fmt: skip
-def test_another_kind_is_refused(obj: Any, text: str) -> None:
-    with pytest.raises(StatusError) as refused:
-        check_kind(obj, group="", version="v1", kind="Pod", is_known=_known)
-    assert refused.value.message == text
-
-
-def test_a_missing_kind_is_filled_in() -> None:
-    assert check_kind({}, group="apps", version="v1", kind="Deployment", is_known=_known) == {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-    }
+def test_an_empty_managed_fields_list_is_kept_because_it_asks_for_a_reset() -> None:
+    for asked in ([], [{}]):
+        obj = {"metadata": {"name": "m", "managedFields": asked}}
+        assert decode(obj, _kind("ConfigMap").schema).value["metadata"]["managedFields"] == asked
+    template = {"spec": {"template": {"metadata": {"managedFields": []}}}}
+    decoded = decode(template, _kind("Deployment", "apps").schema).value
+    assert decoded["spec"]["template"]["metadata"] == {}, "but not a template's"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +159,22 @@ def test_duplicate_keys_are_found_only_when_asked() -> None:
     assert load_json(body) == ({"a": {}}, [])
     body = b'{"a":{"b":1,"b":2,"c":[{"d":1,"d":1}]}}'
     assert load_json(body, find_duplicates=True)[1] == ['duplicate field "a.b"', 'duplicate field "a.c[0].d"']
+
+
+_texts = st.sampled_from(["a", "b", '":', '\\":', "\\u0022", "\\u003a", "x", ":", "ü", '"'])
+_members = st.recursive(
+    st.integers(0, 9).map(str) | _texts.map(json.dumps) | st.just('"\\u0022:"'),
+    lambda inner: st.lists(st.tuples(_texts, st.sampled_from(["", " ", "\n"]), inner), max_size=4).map(
+        lambda pairs: "{" + ",".join(f"{json.dumps(key)}{space}:{value}" for key, space, value in pairs) + "}"
+    ),
+    max_leaves=10,
+)
+
+
+@given(_members)
+@settings(max_examples=600, deadline=None)
+def test_the_shortcut_never_misses_a_duplicate(text: str) -> None:
+    assert load_json(text.encode(), find_duplicates=True)[1] == duplicate_fields(text)
 
 
 def test_the_deepest_accepted_value_is_decoded_without_recursion_trouble() -> None:

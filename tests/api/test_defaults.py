@@ -56,8 +56,8 @@ def without_what_others_add(obj: dict[str, Any]) -> dict[str, Any]:
     if obj.get("kind") == "PersistentVolumeClaim":
         metadata.pop("finalizers", None)
     if obj.get("kind") == "Job":
-        spec.pop("selector", None)
-        spec["template"].pop("metadata", None)
+        for made_from_the_uid in (spec.pop("selector", None), metadata, spec["template"].pop("metadata", None)):
+            (made_from_the_uid or {}).pop("labels", None)
     return obj
 
 

@@ -98,6 +98,16 @@ def test_copies_cannot_double_the_document_without_end() -> None:
     assert refused.value.code == 422
 
 
+def test_copies_cannot_nest_the_document_without_end() -> None:
+    doc, operations = {"a": {}}, []
+    for step in range(8):
+        operations.append({"op": "copy", "from": "/a", "path": "/a" + "/a" * 2**step})
+    with pytest.raises(StatusError) as refused:
+        json_patch(doc, operations)
+    assert refused.value.code == 422
+    assert json_patch(doc, operations[:6]) != doc, "control: a few copies are fine"
+
+
 _values = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
     lambda inner: (

@@ -125,7 +125,7 @@ def test_the_status_of_a_pod_is_summed_up_as_upstream_does(obj: dict[str, Any], 
 
 
 def test_restarts_tell_when_the_last_one_was() -> None:
-    last = {"lastState": {"terminated": {"exitCode": 1, "finishedAt": ago(minutes=5)}}}
+    last: dict[str, Any] = {"lastState": {"terminated": {"exitCode": 1, "finishedAt": ago(minutes=5)}}}
     obj = pod("Running", [running(restartCount=2, **last), running(restartCount=1)])
     assert kind("v1", "Pod").cells(obj, NOW)[3] == "3 (5m ago)"
     assert kind("v1", "Pod").cells(pod("Running", [running(restartCount=3)]), NOW)[3] == "3"

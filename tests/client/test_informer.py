@@ -1,5 +1,7 @@
 """The informer against a real API server: start, follow, restart, fall back."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
@@ -91,24 +93,24 @@ async def test_a_server_without_watchlist_is_listed_in_pages_and_watched(client:
 
 async def test_a_restart_of_the_server_loses_and_repeats_nothing(pki_dir: Path, tmp_path: Path) -> None:
     changes: list[tuple[str, str]] = []
-    async with running_server(pki_dir, tmp_path) as port, Client(config_of(pki_dir, port)) as client:
-        informer = Informer(client, ConfigMap, random=Random(1))
-        informer.add_handler(
-            lambda old, new: changes.append((old.metadata.name if old else "-", new.metadata.name if new else "-"))
-        )
-        informer.start()
-        await informer.wait_synced()
-        await client.create(config_map("a"))
-        created = await client.create(config_map("b"))
-        await informer.wait_for(int(created.metadata.resourceVersion))
-    # The informer goes on in the background with a new session of the same client.
-    async with running_server(pki_dir, tmp_path, port), Client(config_of(pki_dir, port)) as other:
-        await other.delete(ConfigMap, "a", "default")
-        created = await other.create(config_map("c"))
-        await informer.wait_for(int(created.metadata.resourceVersion))
-        assert changes == [("-", "a"), ("-", "b"), ("a", "-"), ("-", "c")]
-        await informer.stop()
-        await client.close()
+    async with AsyncExitStack() as stack:
+        async with running_server(pki_dir, tmp_path) as port:
+            client = await stack.enter_async_context(Client(config_of(pki_dir, port)))
+            informer = Informer(client, ConfigMap, random=Random(1))
+            stack.push_async_callback(informer.stop)
+            informer.add_handler(
+                lambda old, new: changes.append((old.metadata.name if old else "-", new.metadata.name if new else "-"))
+            )
+            informer.start()
+            await informer.wait_synced()
+            await client.create(config_map("a"))
+            created = await client.create(config_map("b"))
+            await informer.wait_for(int(created.metadata.resourceVersion))
+        async with running_server(pki_dir, tmp_path, port):
+            await client.delete(ConfigMap, "a", "default")
+            created = await client.create(config_map("c"))
+            await asyncio.wait_for(informer.wait_for(int(created.metadata.resourceVersion)), 20)
+    assert changes == [("-", "a"), ("-", "b"), ("a", "-"), ("-", "c")]
 
 
 async def test_an_expired_revision_lists_again_and_hands_over_the_difference(client: Client) -> None:

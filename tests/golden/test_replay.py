@@ -1,8 +1,8 @@
 """Recorded answers of a real v1.36.2 server, replayed against ours: defaults, errors, patch and apply transcripts.
 
 tests/data/golden holds the records of the kinds that are served.  The recording was made on a distribution that adds a
-source of its own (openshift-service-ca.crt) to every pod's token volume; it is taken out of the expectations, because no
-upstream server has it.  What is random or a time on both sides is replaced by a placeholder before comparing.
+source of its own (openshift-service-ca.crt) to every pod's token volume; it is taken out of the expectations, because
+no upstream server has it.  What is random or a time on both sides is replaced by a placeholder before comparing.
 """
 
 from __future__ import annotations

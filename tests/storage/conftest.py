@@ -14,6 +14,8 @@ from apiserver.storage.etcd import EtcdStore
 from apiserver.storage.local_etcd import LocalEtcd
 from apiserver.storage.sqlite import SqliteStore
 from apiserver.storage.store import Store
+from apiserver.storage.watchcache import WatchCache
+from tests.storage.pods import describe
 from tiphys.clock import SystemClock
 
 counter = itertools.count()
@@ -97,3 +99,11 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @pytest.fixture
 async def store(place: Place) -> Store:
     return await place.open()
+
+
+@pytest.fixture
+async def cache(place: Place, store: Store) -> AsyncIterator[WatchCache]:
+    found = WatchCache(store, describe)
+    await found.start()
+    yield found
+    await found.close()

@@ -13,6 +13,7 @@ and a model never changes, so the default instance of a struct-valued field is s
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
@@ -266,6 +267,8 @@ def _fields(model: type[Model]) -> Mapping[str, Field]:
 def _field(model: type[Model], attribute: str, hint: Any, *, is_inlined: bool) -> Field:
     inner, facts, wire, optional = read_hint(hint)
     node = _node(inner, facts, wire)
+    if facts.patch and isinstance(node, Struct):
+        node = replace(node, union=facts.patch)  # how this field is patched, wherever else the type is used
     zero = None if optional else _zero(node, facts, wire)
     published = facts.default
     if published is None and facts.always and isinstance(node, Scalar) and node.format in ("", "int32", "int64"):

@@ -21,7 +21,7 @@ from tiphys.api.status import StatusError, bad_request
 
 STRICT_ERROR_LIMIT = 100
 
-__all__ = ["Decoded", "check_kind", "decode", "go_type_name", "load_json", "strict_error"]
+__all__ = ["Decoded", "decode", "go_type_name", "load_json", "strict_error"]
 
 
 class Decoded(NamedTuple):
@@ -34,54 +34,25 @@ class Decoded(NamedTuple):
 def decode(obj: Any, schema: Struct, *, kind_label: str = "", version: str = "v1") -> Decoded:
     """`obj` as the server keeps it; raises 400 `Pod in version "v1" cannot be handled as a Pod: ...`."""
     try:
-        return Decoded(_fast_struct(schema)(obj), [])
+        return Decoded(_with_reset(obj, _fast_struct(schema)(obj)), [])
     except _Odd:
         pass
     label = kind_label or schema.go_name
     walk = _SlowWalk()
     try:
-        return Decoded(walk.value(obj, schema, "", "", ""), walk.unknown)
+        return Decoded(_with_reset(obj, walk.value(obj, schema, "", "", "")), walk.unknown)
     except _Refused as error:
         kind = obj.get("kind") if isinstance(obj, dict) else None
         kind = kind if isinstance(kind, str) and kind else label
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {label}: {error}') from None
 
 
-def check_kind(
-    obj: Any, *, group: str, version: str, kind: str, is_known: Callable[[str, str, str], bool]
-) -> dict[str, Any]:
-    """`obj` with apiVersion and kind filled in, or 400 when it says it is something else.
-
-    `is_known(group, version, kind)` tells whether any such kind exists, which changes upstream's sentence.
-    """
-    if not isinstance(obj, dict):
-        text = (
-            f"json: cannot unmarshal {json_word(obj)} into Go value of type struct {{ APIVersion string; Kind string }}"
-        )
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; "
-            f"json parse error: {text}"
-        )
-    given_version, given_kind = obj.get("apiVersion") or "", obj.get("kind") or ""
-    for name, value in (("apiVersion", given_version), ("kind", given_kind)):
-        if not isinstance(value, str):
-            raise bad_request(f"couldn't get version/kind; json parse error: {name} must be a string")
-    expected = f"{group}/{version}" if group else version
-    actual_version, actual_kind = given_version or expected, given_kind or kind
-    if (actual_version, actual_kind) != (expected, kind):
-        actual_group, _, short = actual_version.rpartition("/")
-        start = f'{actual_kind} in version "{short}" cannot be handled as a {kind}: '
-        if not is_known(actual_group, short, actual_kind):
-            scheme = "pkg/api/legacyscheme/scheme.go:30"
-            problem = f'no kind "{actual_kind}" is registered for version "{actual_version}" in scheme "{scheme}"'
-            raise bad_request(start + problem)
-        if actual_kind == kind:
-            raise bad_request(
-                f"the API version in the data ({actual_version}) does not match the expected API version ({expected})"
-            )
-        internal = f"{group.partition('.')[0] or 'core'}.{kind}"
-        raise bad_request(f"{start}converting ({short}.{actual_kind}) to ({internal}): unknown conversion")
-    return {**obj, "apiVersion": actual_version, "kind": actual_kind}
+def _with_reset(obj: Any, value: dict[str, Any]) -> dict[str, Any]:
+    """An object's empty managedFields stays for the one reader it has: it asks to reset the record of ownership."""
+    metadata = obj.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("managedFields") == [] and "metadata" in value:
+        value["metadata"]["managedFields"] = []
+    return value
 
 
 def strict_error(problems: list[str], *, kind_label: str, version: str = "v1") -> StatusError:

@@ -28,7 +28,6 @@ Bytes = Annotated[str, Wire(Scalar("string", "byte", "[]uint8"), "bytes")]
 """base64 text"""
 Time = Annotated[str, Wire(Scalar("string", "date-time", "Time"), _META + "Time")]
 MicroTime = Annotated[str, Wire(Scalar("string", "micro-time", "MicroTime"), _META + "MicroTime")]
-Duration = Annotated[str, Wire(Scalar("string"), _META + "Duration")]
 Quantity = Annotated[
     str, Wire(Scalar("string", "quantity", "Quantity"), ".k8s.io.apimachinery.pkg.api.resource.Quantity", zero="0")
 ]

@@ -315,23 +315,44 @@ class Registry:
         return groups
 
 
+# events.k8s.io and autoscaling are declared but not served yet: each shares its objects with another group or version.
 BUILTIN_MODULES = (
     "tiphys.api.core.binding",
     "tiphys.api.core.configmap",
+    "tiphys.api.core.endpoints",
     "tiphys.api.core.event",
+    "tiphys.api.core.limitrange",
     "tiphys.api.core.namespace",
     "tiphys.api.core.node",
+    "tiphys.api.core.persistentvolume",
+    "tiphys.api.core.persistentvolumeclaim",
     "tiphys.api.core.pod",
     "tiphys.api.core.podtemplate",
-    "tiphys.api.core.persistentvolumeclaim",
+    "tiphys.api.core.replicationcontroller",
+    "tiphys.api.core.resourcequota",
     "tiphys.api.core.secret",
     "tiphys.api.core.service",
     "tiphys.api.core.serviceaccount",
+    "tiphys.api.apps.controllerrevision",
+    "tiphys.api.apps.daemonset",
     "tiphys.api.apps.deployment",
     "tiphys.api.apps.replicaset",
+    "tiphys.api.apps.statefulset",
     "tiphys.api.authentication.reviews",
     "tiphys.api.authorization.reviews",
+    "tiphys.api.batch.cronjob",
+    "tiphys.api.batch.job",
     "tiphys.api.coordination.lease",
+    "tiphys.api.endpoints.endpointslice",
+    "tiphys.api.networking.ingress",
+    "tiphys.api.networking.ingressclass",
+    "tiphys.api.networking.networkpolicy",
+    "tiphys.api.node.runtimeclass",
+    "tiphys.api.policy.poddisruptionbudget",
+    "tiphys.api.rbac.role",
+    "tiphys.api.rbac.rolebinding",
+    "tiphys.api.scheduling.priorityclass",
+    "tiphys.api.storage.storageclass",
 )
 
 

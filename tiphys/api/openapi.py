@@ -45,6 +45,12 @@ NAMED_SCALARS: dict[str, tuple[str, JsonObject]] = {
     ),
 }
 
+OF_EVERY_OBJECT = {
+    "apiVersion": "The group and version that say what the fields mean.",
+    "kind": "The kind of object this is.",
+    "metadata": "What every object carries: name, labels, owners and the like.",
+}
+
 
 def document_path(group: str, version: str) -> str:
     """The key of a document in the index: api/v1, apis/apps/v1."""
@@ -158,8 +164,8 @@ class Components:
         node = field.type
         schema = self._type(node)
         facts: JsonObject = {}
-        if field.description:
-            facts["description"] = field.description
+        if description := field.description or OF_EVERY_OBJECT.get(field.name, ""):
+            facts["description"] = description
         default = {} if field.zero == {} and isinstance(node, Struct) else field.default
         if default is not None:
             facts["default"] = default

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from tiphys.api.json_body import duplicate_fields, load_json
+from tiphys.api.json_body import DEPTH_LIMIT, duplicate_fields, is_deeper_than, load_json
 from tiphys.api.scalars import json_word
 from tiphys.api.status import StatusError, bad_request
 
@@ -67,6 +67,8 @@ def json_patch(doc: Any, operations: Any) -> Any:
     try:
         for operation in operations:
             patcher.apply(operation)
+        if is_deeper_than(patcher.doc, DEPTH_LIMIT):
+            raise _Failed("copies nested the document too deep")
     except (_Failed, RecursionError):
         # Upstream's generic answer carries none of the cause.
         raise StatusError(

@@ -91,7 +91,8 @@ def _merge_map(original: dict[str, Any], patch: dict[str, Any], schema: Type) ->
             continue
         member = _member(schema, name)
         if isinstance(value, dict):
-            original[name] = _merge_map(current, value, member)
+            replaces = isinstance(member, Struct) and member.union == "replace"
+            original[name] = value if replaces else _merge_map(current, value, member)
         elif isinstance(value, list):
             original[name] = _merge_list(current, value, member, deletes=deletes)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import ipaddress
 import json
 import os
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 DEFAULT_DATA_DIR = "/var/lib/tiphys"
+CONTROLLERS_PORT, SCHEDULER_PORT = 10257, 10259  # where upstream's answer /metrics and /healthz
 SERVICE_CIDR = "10.96.0.0/16"
 POD_CIDR = "10.244.0.0/24"
 CLUSTER_DOMAIN_HOSTS = (
@@ -32,6 +34,8 @@ class Options:
     node: bool
     fake_nodes: int
     node_name: str
+    controllers_port: int = CONTROLLERS_PORT
+    scheduler_port: int = SCHEDULER_PORT
 
     @property
     def server_url(self) -> str:
@@ -72,6 +76,13 @@ class Layout:
     @property
     def options(self) -> Path:
         return self.root / "options.json"
+
+    @property
+    def cgroup_root(self) -> str:
+        """Clusters of one machine keep their containers apart: the default one in tiphys, others in tiphys-HASH."""
+        if str(self.root) == DEFAULT_DATA_DIR:
+            return "tiphys"
+        return "tiphys-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     def kubeconfig(self, identity: str) -> Path:
         return self.root / f"{identity}.kubeconfig"

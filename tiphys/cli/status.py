@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tiphys.cli.cluster import DEFAULT_DATA_DIR, Layout
+from tiphys.cli.cluster import DEFAULT_DATA_DIR, Layout, Options
 from tiphys.cli.readiness import Asker, node_ready
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         running = bool(state["pid"])
         healthy = healthy and running
         text = f"running  pid {state['pid']}" if running else f"down     {state['lastExit']}, will be restarted"
-        print(f"{name:<11} {text}  restarts {state['restarts']}")
+        print(f"{name:<11} {text}  restarts {state['restarts']}{_diagnostics(options, name)}")
     asker = Asker(options, layout)
     code, body = asker.get("/readyz?verbose")
     if code != 200:
@@ -42,3 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         healthy = healthy and ready
         print(f"node        {node['metadata']['name']}  {'Ready' if ready else 'NotReady: ' + message}")
     return 0 if healthy else 1
+
+
+def _diagnostics(options: Options, name: str) -> str:
+    """Where a component answers /metrics and /healthz, when that is not the API server's own port."""
+    port = {"controllers": options.controllers_port, "scheduler": options.scheduler_port}.get(name)
+    return f"  metrics on port {port}" if port else ""

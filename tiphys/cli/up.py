@@ -12,13 +12,16 @@ import os
 import shutil
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tiphys.cli.cluster import (
     CLUSTER_DOMAIN_HOSTS,
+    CONTROLLERS_PORT,
     DEFAULT_DATA_DIR,
     FIRST_SERVICE_ADDRESS,
     POD_CIDR,
+    SCHEDULER_PORT,
     SERVICE_CIDR,
     Layout,
     Options,
@@ -54,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"a cluster is already running in {layout.root}")
         return _finish(arguments, running, layout, say)
     _preflight(options)
+    options = _with_free_ports(options)
     say(f"certificates and kubeconfigs in {layout.root}")
     layout.make()
     prepare(options, layout)
@@ -92,6 +96,33 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
+def _with_free_ports(options: Options) -> Options:
+    """A second cluster on one machine finds the usual ports of metrics and health taken: it gets others, which
+    `tiphys status` names."""
+    return replace(
+        options,
+        controllers_port=_port_or_another(CONTROLLERS_PORT),
+        scheduler_port=_port_or_another(SCHEDULER_PORT),
+    )
+
+
+def _port_or_another(usual: int) -> int:
+    try:
+        return _free_port("127.0.0.1", usual)
+    except OSError:
+        return _free_port("127.0.0.1", 0)
+
+
+def _free_port(address: str, port: int) -> int:
+    """`port` when it can be listened on (0: any).  Raises OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((address, port))
+        number: int = probe.getsockname()[1]
+    return number
+
+
 def _preflight(options: Options) -> None:
     """Refuse with advice what would only fail later and less clearly."""
     if options.node:
@@ -104,16 +135,13 @@ def _preflight(options: Options) -> None:
             raise CommandError(f"{', '.join(missing)} not found; install: apt-get install -y {' '.join(missing)}")
     if options.store == "etcd" and shutil.which("etcd") is None:
         raise CommandError("etcd not found; install: apt-get install -y etcd-server, or use --store sqlite")
-    family = socket.AF_INET6 if ":" in options.bind_address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((options.bind_address, options.port))
-        except OSError as error:
-            raise CommandError(
-                f"cannot listen on {options.bind_address} port {options.port}: {error.strerror}; "
-                "choose another with --port, or stop what listens there"
-            ) from error
+    try:
+        _free_port(options.bind_address, options.port)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {options.bind_address} port {options.port}: {error.strerror}; "
+            "choose another with --port, or stop what listens there"
+        ) from error
 
 
 def node_address(options: Options) -> str:
@@ -172,11 +200,12 @@ def programs(options: Options, layout: Layout) -> list[Program]:
         )
     )
     flags: tuple[str, ...] = ("--fake-nodes", str(options.fake_nodes)) if options.fake_nodes else ()
-    for name in ("controllers", "scheduler"):
+    for name, port in (("controllers", options.controllers_port), ("scheduler", options.scheduler_port)):
         if name == "scheduler" and not (options.node or options.fake_nodes):
             continue
         arguments = ("--kubeconfig", str(layout.kubeconfig(name)), "--data-dir", str(layout.root), "--pki-dir", pki)
-        result.append(Program(name, f"{name}.program", arguments + (flags if name == "controllers" else ()), 1))
+        more = ("--port", str(port), *(flags if name == "controllers" else ()))
+        result.append(Program(name, f"{name}.program", arguments + more, 1))
     if options.node:
         result.append(Program("nodeagent", "nodeagent.program", node_arguments(options, layout), 1))
     return result
@@ -186,7 +215,7 @@ def node_arguments(options: Options, layout: Layout) -> tuple[str, ...]:
     return (
         *("--kubeconfig", str(layout.kubeconfig(f"node-{options.node_name}")), "--data-dir", str(layout.node)),
         *("--node-name", options.node_name, "--node-ip", node_address(options), "--pki-dir", str(layout.pki)),
-        *("--pod-cidr", POD_CIDR),
+        *("--pod-cidr", POD_CIDR, "--cgroup-root", layout.cgroup_root),
     )
 
 

@@ -160,6 +160,8 @@ class Informer(Generic[T]):
                 _log.log(level, "watch refused", extra=fields(resource=self.resource, code=error.code, reason=error))
             except ConnectionFailed as error:
                 _log.info("watch interrupted", extra=fields(resource=self.resource, reason=error))
+            except Exception:
+                _log.exception("watch crashed", extra=fields(resource=self.resource))
             failures = 1 if self.revision > before else failures + 1
             await asyncio.sleep(self._backoff_seconds(failures))
 

@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 LEASE_SECONDS = 15
 RENEW_DEADLINE_SECONDS = 10.0
 RETRY_SECONDS = 2.0
+STARTING_RETRY_SECONDS = 0.05
+STARTING_TRIES = 100
 JITTER = 1.2  # candidates try every RETRY_SECONDS to RETRY_SECONDS * (1 + JITTER)
 
 
@@ -83,6 +85,7 @@ class LeaderElector:
         self._lease: dict[str, Any] | None = None  # as last seen
         self._observed_at = 0.0  # monotonic time at which it was first seen like that
         self._leads_until = float("-inf")
+        self._unreachable = False  # the last attempt found no server
         self._gauge = _status_gauge(registry, name)
 
     def is_leader(self) -> bool:
@@ -111,8 +114,14 @@ class LeaderElector:
             await self._release()
 
     async def _acquire(self) -> None:
+        """A server that is only starting is asked often at first: the whole cluster waits for its first leader."""
+        unreachable_tries = 0
         while not await self._try_once():
-            await asyncio.sleep(self.timings.retry_seconds * (1 + self._random.random() * JITTER))
+            unreachable_tries = unreachable_tries + 1 if self._unreachable else STARTING_TRIES
+            if unreachable_tries < STARTING_TRIES:
+                await asyncio.sleep(STARTING_RETRY_SECONDS)
+            else:
+                await asyncio.sleep(self.timings.retry_seconds * (1 + self._random.random() * JITTER))
 
     async def _renew_until_lost(self) -> None:
         while self.is_leader():
@@ -126,6 +135,7 @@ class LeaderElector:
     async def _try_once(self) -> bool:
         """One attempt to acquire or renew; failures are logged and count as not leading any longer than before."""
         started = self.clock.monotonic()
+        self._unreachable = False
         try:
             if not self.is_leader() or self._lease is None:
                 await self._observe()
@@ -136,6 +146,7 @@ class LeaderElector:
                 _log.warning("lease refused", extra=fields(lease=self.name, reason=error))
             return False
         except ConnectionFailed as error:
+            self._unreachable = True
             _log.info("lease not renewed", extra=fields(lease=self.name, reason=error))
             return False
         if acquired:

@@ -266,16 +266,19 @@ async def test_a_directory_no_entry_describes_is_as_in_the_layer_below(registry:
 
 async def test_the_example_image_serves_its_host_name(registry: Registry, store: ImageStore) -> None:
     found = await store.pull(registry.push(example_image(), "example/hello", "v1"))
-    lower = ":".join(str(path) for path in reversed(found.layers))
-    merged = store.root / "merged"
+    assert await asyncio.to_thread(page_of, found.layers, store.root / "merged") == "Hello from hello-7c9"
+
+
+def page_of(layers: list[Path], merged: Path) -> str:
     merged.mkdir()
-    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"ro,lowerdir={lower}", merged], check=True)
+    options = f"ro,lowerdir={':'.join(str(path) for path in reversed(layers))}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, merged], check=True)
     try:
         answer = subprocess.run(
             ["/usr/sbin/chroot", "--userspec=65534:65534", merged, "/www/cgi-bin/index.cgi"],
             env={"HOSTNAME": "hello-7c9", "PATH": "/bin:/usr/bin"}, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        assert answer.stdout.endswith("\n\nHello from hello-7c9\n")
+        return answer.stdout.strip().splitlines()[-1]
     finally:
         subprocess.run(["umount", merged], check=True)
 
@@ -296,22 +299,23 @@ async def test_kill_9_in_the_middle_leaves_a_store_that_works(moment: str, tmp_p
     layers = [LayerBuilder().file("big", bytes([n]) * 20_000_000).build() for n in range(3)]
     with Registry(tmp_path / "registry") as registry:
         name = registry.push(build_image(layers), "plain/killed")
-        agent = subprocess.Popen(
-            [sys.executable, "-c", _PULL, tmp_path / "images", name], stdout=subprocess.PIPE, text=True
-        )
-        assert agent.stdout is not None
-        for line in agent.stdout:
-            if line.strip() == moment:
-                break
-        agent.send_signal(signal.SIGKILL)
-        agent.wait()
-        agent.stdout.close()
+        await asyncio.to_thread(pull_until_killed, tmp_path / "images", name, moment)
         store = await reopened(tmp_path / "images")
         assert on_disk(store)["staging"] == 0
         found = await store.pull(name)
         assert [len((path / "big").read_bytes()) for path in found.layers] == [20_000_000] * 3
         assert on_disk(store) == {"blobs/sha256": 5, "snapshots": 3, "ingest": 0, "staging": 0}
         await store.close()
+
+
+def pull_until_killed(root: Path, name: str, moment: str) -> None:
+    command = [sys.executable, "-c", _PULL, root, name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as agent:
+        assert agent.stdout is not None
+        for line in agent.stdout:
+            if line.strip() == moment:
+                break
+        agent.send_signal(signal.SIGKILL)
 
 
 async def reopened(root: Path) -> ImageStore:

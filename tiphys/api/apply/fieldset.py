@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 Path = tuple[str, ...]
 
@@ -144,6 +147,20 @@ class FieldSet:
 
 
 EMPTY = FieldSet()
+_CACHED_BYTES = 16 * 1024
+
+
+def read_fields_v1(fields: Any) -> FieldSet:
+    """`FieldSet.from_fields_v1`, remembered: a controller's entry is read on every status update."""
+    encoded = orjson.dumps(fields)
+    return _remembered(encoded) if len(encoded) <= _CACHED_BYTES else FieldSet.from_fields_v1(fields)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(encoded: bytes) -> FieldSet:
+    return FieldSet.from_fields_v1(orjson.loads(encoded))
+
+
 _KIND_ORDER = {"f": 0, "k": 1, "v": 2, "i": 3}
 
 

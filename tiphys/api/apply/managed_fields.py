@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tiphys.api.apply.fieldset import FieldSet
+from tiphys.api.apply.fieldset import FieldSet, read_fields_v1
 from tiphys.api.times import TimeError, parse_time
 
 UPDATE_MANAGER_LIMIT = 10
@@ -62,12 +62,17 @@ class Managed:
             del self.owned[manager]
 
 
+_TEXTS = ("manager", "operation", "apiVersion", "fieldsType", "subresource", "time")
+
+
 def decode_managed(entries: Any) -> Managed:
     """Raises ManagedFieldsError."""
     managed = Managed()
-    for index, entry in enumerate(entries or []):
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if not isinstance(entry, Mapping):
             raise ManagedFieldsError(f"managed fields entry {index} is not an object")
+        if any(not isinstance(entry.get(name, ""), str) for name in _TEXTS):
+            raise ManagedFieldsError(f"managed fields entry {index} has a member that is not a string")
         operation, api_version = entry.get("operation", ""), entry.get("apiVersion", "")
         if operation not in ("Apply", "Update"):
             raise ManagedFieldsError("operation must be `Apply` or `Update`")
@@ -83,7 +88,7 @@ def decode_managed(entries: Any) -> Managed:
         name, subresource = entry.get("manager", ""), entry.get("subresource", "")
         manager = Manager(name, operation, "" if operation == "Apply" else api_version, subresource)
         try:
-            managed.owned[manager] = Owned(FieldSet.from_fields_v1(entry.get("fieldsV1")), api_version)
+            managed.owned[manager] = Owned(read_fields_v1(entry.get("fieldsV1")), api_version)
         except ValueError as error:
             raise ManagedFieldsError(f"error decoding set: {error}") from None
         if entry.get("time"):

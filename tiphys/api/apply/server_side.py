@@ -240,7 +240,8 @@ def _apply(
     last = managed.owned.get(who)
     fields = to_field_set(patch, schema).recursive_difference(endpoint.ignored)
     managed.owned[who] = Owned(fields, endpoint.api_version)
-    new = _prune(merged, schema, managed, last)
+    # An applier that drops nothing (the common case) has nothing to prune: all it owned it still claims.
+    new = _prune(merged, schema, managed, last) if last is not None and last.fields.difference(fields) else merged
     difference = compare(live, new, schema).without(endpoint.ignored)
     changed = difference.modified.union(difference.added)
     conflicts = {
@@ -256,10 +257,8 @@ def _apply(
     return (None if new == live else new), managed
 
 
-def _prune(merged: Object, schema: Struct, managed: Managed, last: Owned | None) -> Object:
+def _prune(merged: Object, schema: Struct, managed: Managed, last: Owned) -> Object:
     """Take out what the applier owned last time, does not mention now, and nobody else owns."""
-    if last is None or not last.fields:
-        return merged
     last_fields = with_named_members(last.fields, schema)
     pruned = remove_items(merged, last_fields, schema) or {}
     owned_now = EMPTY

@@ -43,6 +43,8 @@ def stateful_set(obj: JsonObject) -> None:
             retention[moment] = "Retain"
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
+    for claim in spec.get("volumeClaimTemplates") or ():
+        claim |= {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
 
 
 @sets_defaults("io.k8s.api.apps.v1.DaemonSet")

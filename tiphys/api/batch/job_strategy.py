@@ -18,6 +18,8 @@ def prepare_for_create(job: JsonObject) -> None:
         "controller-uid": uid,
         "batch.kubernetes.io/controller-uid": uid,
     }
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(template["labels"])
     selector = spec.setdefault("selector", {})
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), "batch.kubernetes.io/controller-uid": uid}
 

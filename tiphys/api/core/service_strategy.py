@@ -77,6 +77,8 @@ def drop_what_the_type_cannot_have(spec: JsonObject, before: JsonObject) -> None
         for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
             if left_alone(name):
                 spec.pop(name, None)
+    if _is_reached_from_outside(before) and not _is_reached_from_outside(spec) and left_alone("externalTrafficPolicy"):
+        spec.pop("externalTrafficPolicy", None)
     if before.get("type") != "ExternalName" or spec.get("type") == "ExternalName":
         return
     if left_alone("externalName"):
@@ -91,6 +93,12 @@ def _has_node_ports(spec: JsonObject) -> bool:
     if spec.get("type") == "LoadBalancer":
         return spec.get("allocateLoadBalancerNodePorts") is not False
     return spec.get("type") == "NodePort"
+
+
+def _is_reached_from_outside(spec: JsonObject) -> bool:
+    if spec.get("type") == "ClusterIP":
+        return bool(spec.get("externalIPs"))
+    return spec.get("type") in ("NodePort", "LoadBalancer")
 
 
 def _has_health_check(spec: JsonObject) -> bool:

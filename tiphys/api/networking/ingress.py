@@ -1,4 +1,4 @@
-"""Ingress and IngressClass: HTTP from outside to services."""
+"""Ingress: HTTP from outside to services."""
 
 from typing import Annotated
 

@@ -11,7 +11,7 @@ class PodDisruptionBudgetSpec(Model, name="io.k8s.api.policy.v1.PodDisruptionBud
     """How many pods must stay."""
 
     minAvailable: Annotated[IntOrString | None, At(1)] = None
-    selector: Annotated[LabelSelector | None, At(2)] = None
+    selector: Annotated[LabelSelector | None, At(2, patch="replace")] = None
     maxUnavailable: Annotated[IntOrString | None, At(3)] = None
     unhealthyPodEvictionPolicy: Annotated[str | None, At(4, enum=("AlwaysAllow", "IfHealthyBudget"))] = None
 
