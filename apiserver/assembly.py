@@ -29,6 +29,7 @@ from apiserver.dispatch import Dispatcher
 from apiserver.filters.auditid import audit_id
 from apiserver.filters.authenticate import authenticate
 from apiserver.filters.authorize import authorize
+from apiserver.filters.impersonate import impersonate
 from apiserver.filters.inflight import InFlight
 from apiserver.filters.measure import measure
 from apiserver.filters.recover import recover
@@ -39,6 +40,7 @@ from apiserver.metrics import Metrics, set_all
 from apiserver.openapi import OpenApi
 from apiserver.paths import Paths, version
 from apiserver.registry.codec import Fields, describe
+from apiserver.registry.expiry import Expiry
 from apiserver.registry.services import ServiceAllocator
 from apiserver.registry.strategies import builtin_strategies
 from apiserver.request import Handler, chain
@@ -81,7 +83,7 @@ class ApiServer:
         self._store: Store | None = None
         self._cache: WatchCache | None = None
         self._http: HttpServer | None = None
-        self._compaction: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._ready = False
 
     async def start(self) -> None:
@@ -105,16 +107,19 @@ class ApiServer:
         )
         self.port = await self._http.start(options.bind_address, options.port, context)
         await bootstrap.kubernetes_service(str(network[1]), self._advertised(), self.port)
-        self._compaction = asyncio.create_task(Compactor(self._cache).run(), name="compactor")
+        self._background = [
+            asyncio.create_task(Compactor(self._cache).run(), name="compactor"),
+            asyncio.create_task(Expiry(resources, self._clock).run(), name="expiry"),
+        ]
         self._ready = True
         _log.info("serving", extra=fields(address=options.bind_address, port=self.port, version=GIT_VERSION))
 
     async def close(self) -> None:
         self._ready = False
-        if self._compaction is not None:
-            self._compaction.cancel()
+        for task in self._background:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._compaction
+                await task
         if self._cache is not None:
             await self._cache.close()  # ends every watch, so that connections close at once
         if self._http is not None:
@@ -159,6 +164,7 @@ class ApiServer:
             recover,
             timeout,
             authenticate(authenticators),
+            impersonate(authorizer),
             inflight.run,
             authorize(authorizer),
         ]

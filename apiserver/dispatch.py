@@ -78,6 +78,7 @@ class Dispatcher:
         kind = self._resources.registry.get(info.group, info.version, info.resource)
         if kind is None or (info.segments and info.subresource != "proxy"):
             raise no_such_path()
+        request.served = True
         self._check_scope(request, kind)
         scope = Scope(kind, self._resources.of(kind), self._resources, self._admission, self._clock, info.subresource)
         function = self._function(request, kind)

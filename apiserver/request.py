@@ -37,6 +37,7 @@ class Request:
     user: User = ANONYMOUS
     audit_id: str = ""
     warnings: list[str] = field(default_factory=list)  # become Warning headers
+    served: bool = False  # the dispatcher knows the resource; until then its name is raw input
 
     @property
     def path(self) -> str:

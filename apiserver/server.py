@@ -103,6 +103,8 @@ def _translate(http: web.BaseRequest) -> Request:
 
     async def read_body() -> bytes:
         try:
+            if http.headers.get("Expect", "").lower() == "100-continue":
+                await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             return await http.read()
         except web.HTTPRequestEntityTooLarge:
             text = f"Request entity too large: limit is {BODY_LIMIT_BYTES}"

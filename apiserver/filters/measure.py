@@ -27,8 +27,7 @@ def measure(metrics: Metrics) -> Filter:
     async def run(request: Request, following: Handler) -> AnyResponse:
         started = time.perf_counter()
         response = await following(request)
-        served = response.status != 404 or not request.info.is_resource
-        labels = _labels(request, served=served)
+        labels = _labels(request)
         dry_run = "All" if "dryRun" in request.query else ""
         full = (labels[0], dry_run, *labels[1:])
         metrics.requests.add((*full, str(response.status)))
@@ -43,10 +42,10 @@ def measure(metrics: Metrics) -> Filter:
     return run
 
 
-def _labels(request: Request, *, served: bool) -> tuple[str, str, str, str, str, str, str]:
+def _labels(request: Request) -> tuple[str, str, str, str, str, str, str]:
     """(verb, group, version, resource, subresource, scope, component)."""
     info = request.info
-    if not info.is_resource or not served:
+    if not info.is_resource or not request.served:
         return (_OTHER.get(request.method.lower(), "OTHER"), "", "", "", "", "", _COMPONENT)
     verb = _VERBS[info.verb]
     if info.verb == "patch" and request.headers.get("Content-Type", "").startswith("application/apply-patch"):

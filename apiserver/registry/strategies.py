@@ -8,6 +8,8 @@ from apiserver.registry.strategy import Strategy
 from apiserver.resources import Strategies
 from tiphys.api.kinds import Registry
 
+EVENT_TTL_SECONDS = 3600
+
 
 def _terminate(namespace: dict[str, Any]) -> None:
     """A namespace under deletion shows its phase and has no grace period of its own."""
@@ -28,8 +30,8 @@ def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
         ("", "persistentvolumes"): Strategy(returns_deleted=True),
         ("", "podtemplates"): Strategy(returns_deleted=True),
         ("", "resourcequotas"): Strategy(returns_deleted=True),
-        ("", "events"): Strategy(create_on_update=True),
-        ("events.k8s.io", "events"): Strategy(create_on_update=True),
+        ("", "events"): Strategy(create_on_update=True, ttl_seconds=EVENT_TTL_SECONDS),
+        ("events.k8s.io", "events"): Strategy(create_on_update=True, ttl_seconds=EVENT_TTL_SECONDS),
         ("", "endpoints"): Strategy(create_on_update=True),
         ("", "services"): services,
         ("coordination.k8s.io", "leases"): Strategy(create_on_update=True, unconditional_update=False),

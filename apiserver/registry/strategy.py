@@ -39,6 +39,7 @@ class Strategy:
     holds: Callable[[Obj], bool] = lambda obj: False  # the object must stay although metadata.finalizers is empty
     allocate: Allocate | None = None
     release: Callable[[Obj], Awaitable[None]] | None = None  # after the object is gone
+    ttl_seconds: int = 0  # objects go this long after their last write; 0: never
 
 
 DEFAULT = Strategy()

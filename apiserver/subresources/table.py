@@ -23,23 +23,25 @@ from tiphys.api.status import StatusError
 
 
 async def not_yet(request: Request, scope: Scope) -> Response:
-    """exec, attach, portforward and proxy need the streaming protocols, which come with the node's side of them."""
+    """exec, attach, portforward, proxy, resize and ephemeralcontainers come with the node's side of them."""
     name = request.info.subresource
     raise StatusError(501, "NotImplemented", f"the subresource {name} is not implemented by this server", details={})
 
 
 def subresources(signer: TokenSigner, kubelets: Kubelets) -> Subresources:
-    streaming: Mapping[str, Verb] = dict.fromkeys(("get", "create", "update", "patch", "delete"), not_yet)
+    later: Mapping[str, Verb] = dict.fromkeys(("get", "create", "update", "patch", "delete"), not_yet)
     return {
         ("*", "*", "status"): {"get": get, "update": update, "patch": patch},
         ("*", "*", "scale"): {"get": get_scale, "update": update_scale, "patch": patch_scale},
-        ("*", "*", "proxy"): streaming,
+        ("*", "*", "proxy"): later,
         ("", "pods", "binding"): {"create": bind},
         ("", "pods", "eviction"): {"create": evict},
         ("", "pods", "log"): {"get": kubelets.log},
-        ("", "pods", "exec"): streaming,
-        ("", "pods", "attach"): streaming,
-        ("", "pods", "portforward"): streaming,
+        ("", "pods", "exec"): later,
+        ("", "pods", "attach"): later,
+        ("", "pods", "portforward"): later,
+        ("", "pods", "ephemeralcontainers"): later,
+        ("", "pods", "resize"): later,
         ("", "namespaces", "finalize"): {"update": finalize},
         ("", "serviceaccounts", "token"): {"create": token_subresource(signer)},
     }

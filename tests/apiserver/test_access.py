@@ -87,3 +87,20 @@ async def test_every_answer_carries_an_audit_id(cluster: Cluster) -> None:
     assert given.headers["Audit-Id"] == "my-id"
     odd = await cluster.request("GET", "/version", headers={"Audit-ID": "not valid!"})
     assert len(odd.headers["Audit-Id"]) == 36
+
+
+async def test_an_administrator_acts_as_somebody_else_and_others_may_not(cluster: Cluster) -> None:
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    as_robot = {"Impersonate-User": "system:serviceaccount:default:default"}
+    who = await cluster.must("POST", path, {}, headers=as_robot)
+    assert who["status"]["userInfo"]["groups"] == [
+        "system:serviceaccounts",
+        "system:serviceaccounts:default",
+        "system:authenticated",
+    ]
+    assert (await cluster.request("GET", PODS, headers=as_robot)).status == 403
+    refused = await cluster.request("POST", path, {}, identity="node-n1", headers={"Impersonate-User": "admin"})
+    assert refused.status == 403
+    assert 'User "system:node:n1" cannot impersonate resource "users"' in refused.json["message"]
+    groups_only = await cluster.request("GET", PODS, headers={"Impersonate-Group": "g"})
+    assert groups_only.status == 400

@@ -2,7 +2,6 @@
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,49 +12,9 @@ from tiphys.api.coordination.lease import Lease
 from tiphys.api.core.configmap import ConfigMap
 from tiphys.api.core.node import Node
 from tiphys.api.core.pod import Pod
-from tiphys.api.core.serviceaccount import ServiceAccount
-from tiphys.client.errors import ApiError, ConnectionFailed
 from tiphys.client.rest import Client
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        left = cluster.stop()
-        print(cluster.log_of("nodeagent")[-6000:])
-    assert left == []
-    assert mounts_below(cluster.root) == []
-
-
-@pytest.fixture
-async def client(cluster: Cluster) -> AsyncIterator[Client]:
-    async with cluster.client() as client:
-
-        async def ready() -> bool:
-            try:
-                node = await client.get(Node, NODE)
-            except (ApiError, ConnectionFailed):
-                return False
-            return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
-
-        await eventually(ready, f"the node is Ready: {cluster.log_of('nodeagent')[-3000:]}")
-        await ensure_account(client)
-        yield client
-
-
-async def ensure_account(client: Client) -> None:
-    """No controllers run here: the account that pods of the namespace use is made by hand."""
-    account = ServiceAccount.model_validate({"metadata": {"name": "default", "namespace": "default"}})
-    try:
-        await client.create(account)
-    except ApiError as error:
-        assert error.already_exists
 
 
 def running(pod: Pod) -> bool:
@@ -255,6 +214,7 @@ async def test_a_deletion_gives_the_container_its_grace(cluster: Cluster, client
     follow = asyncio.create_task(cluster.agent_get("/containerLogs/default/polite/main?follow=true"))
     await asyncio.sleep(0)
     await client.delete(Pod, "polite", "default")
+
     async def gone() -> bool:
         return await get_pod(client, "polite") is None
 
@@ -297,3 +257,25 @@ async def test_killing_the_agent_restarts_nothing_and_forgets_nothing(cluster: C
     assert container_id(still) == container_id(pods["stays"])
     for name in ("stays", "ends"):
         await remove(client, name)
+
+
+async def test_an_agent_killed_while_it_starts_pods_neither_doubles_nor_leaks_them(
+    cluster: Cluster, client: Client
+) -> None:
+    names = [f"torn{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        await client.create(cluster.pod(name, ["sleep", "1000"]))
+        await asyncio.sleep(0.04 * (number + 1))  # where in the start the blow falls
+        cluster.kill_agent()
+        cluster.start_agent()
+    pods = [await wait_for_pod(client, name, running) for name in names]
+    assert {status.restartCount for pod in pods for status in pod.status.containerStatuses} == {0}
+    for name in names:
+        await remove(client, name)
+
+    async def nothing_left() -> bool:
+        directories = [cluster.node_dir / part for part in ("pods", "run/sandboxes", "runtime/containers")]
+        return not any(list(directory.iterdir()) for directory in directories)
+
+    await eventually(nothing_left, "no pod, sandbox or container is left on disk")
+    assert mounts_below(cluster.node_dir) == []

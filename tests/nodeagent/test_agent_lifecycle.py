@@ -9,13 +9,11 @@ import pytest
 
 from tests.nodeagent.cluster import Cluster, eventually, reasons, wait_for_pod
 from tests.nodeagent.registry import PASSWORD, USER, Registry
-from tests.nodeagent.test_agent import client, cluster, remove, running
+from tests.nodeagent.test_agent import remove, running
 from tiphys.api.core.configmap import ConfigMap
 from tiphys.api.core.pod import Pod
 from tiphys.api.core.secret import Secret
 from tiphys.client.rest import Client
-
-__all__ = ["client", "cluster"]
 
 pytestmark = pytest.mark.timeout(180)
 

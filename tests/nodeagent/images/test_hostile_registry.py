@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nodeagent.images.layers import UnpackLimits
 from nodeagent.images.layout import BuiltImage, LayerBlob, LayerBuilder, build_image, layer_from_tar
 from nodeagent.images.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from nodeagent.images.store import ImageStore
+from nodeagent.images.transport import RegistryConfig
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,16 +79,17 @@ async def liar() -> AsyncIterator[LyingRegistry]:
 
 
 class serving:
-    def __init__(self, handler: Answer) -> None:
+    def __init__(self, handler: Answer, address: str = "127.0.0.1") -> None:
+        self._address = address
         self._app = web.Application(client_max_size=1 << 20)
         self._app.router.add_route("*", "/{path:.*}", handler)
 
     async def __aenter__(self) -> str:
         self._runner = web.AppRunner(self._app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self._address, 0)
         await site.start()
-        return f"127.0.0.1:{self._runner.addresses[0][1]}"
+        return f"{self._address}:{self._runner.addresses[0][1]}"
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
@@ -330,8 +333,6 @@ async def test_a_hostile_layer_fails_the_pull_with_its_cause(
 
 
 async def test_a_silent_registry_does_not_hold_the_pull_for_ever(tmp_path: Path) -> None:
-    from nodeagent.images.transport import RegistryConfig
-
     released = asyncio.Event()
 
     async def silent(request: web.Request) -> web.StreamResponse:
@@ -343,4 +344,32 @@ async def test_a_silent_registry_does_not_hold_the_pull_for_ever(tmp_path: Path)
         with pytest.raises(ImagePullError, match="i/o timeout"):
             await store.pull(f"{host}/app")
         released.set()
+        await store.close()
+
+
+@pytest.fixture
+def public_address() -> Iterator[str]:
+    """An address of this machine that is not loopback, so that the server on it counts as somewhere else."""
+    address = "198.51.100.77"
+    subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    yield address
+    subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"])
+async def test_a_registry_elsewhere_cannot_send_us_to_this_machine(
+    name: str, public_address: str, tmp_path: Path
+) -> None:
+    inside = LyingRegistry()
+    outside = LyingRegistry()
+    inside.image = outside.image
+    async with serving(inside.handle) as local, serving(outside.handle, public_address) as host:
+        port = local.rpartition(":")[2]
+        outside.lies["/blobs/"] = redirects(f"http://{name}:{port}/v2/app/blobs/{outside.layer}")
+        store = ImageStore(tmp_path / "images", None, RegistryConfig(insecure=frozenset({host})))
+        with pytest.raises(ImagePullError, match=r"forbidden address|not a canonical IPv4 address"):
+            await store.pull(f"{host}/app")
+        assert inside.seen == []
+        outside.lies.clear()
+        await store.pull(f"{host}/app")
         await store.close()
