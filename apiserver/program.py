@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from apiserver.assembly import ApiServer, Options
 from apiserver.storage.store import StoreError
@@ -43,20 +43,22 @@ def main(argv: Sequence[str]) -> int:
     log = logs.setup("apiserver")
     options = parse_flags(argv)
     try:
-        _runner()(_serve(options))
+        asyncio.run(_serve(options))
     except (OSError, StoreError, ValueError) as error:
         log.error("cannot start", extra=fields(error=error))
         return 1
     return 0
 
 
-def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """uvloop where it is installed, the standard loop otherwise."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run
-    return uvloop.run
+def settle_memory() -> None:
+    """Keep the garbage collector away from what stays: code, models and the filled cache.
+
+    Its full passes looked at all of them every second under load, which was the longest pause a client saw (128 ms with
+    13,000 objects).  Reference counts free what we drop; cycles come from exceptions only, and rarer passes find them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _serve(options: Options) -> None:
@@ -67,6 +69,7 @@ async def _serve(options: Options) -> None:
     server = ApiServer(options, SystemClock())
     try:
         await server.start()
+        settle_memory()
         await stop.wait()
     finally:
         await server.close()

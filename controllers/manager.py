@@ -15,6 +15,8 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from controllers.deployment import DeploymentController
+from controllers.endpoints import EndpointsController
+from controllers.endpointslice import EndpointSliceController
 from controllers.garbagecollector import GarbageCollector
 from controllers.namespace import NamespaceController
 from controllers.nodelifecycle import NodeLifecycleController
@@ -39,6 +41,8 @@ CONTROLLERS: Mapping[str, Callable[[Environment], Runnable]] = {
     controller.name: controller
     for controller in (
         DeploymentController,
+        EndpointsController,
+        EndpointSliceController,
         GarbageCollector,
         NamespaceController,
         NodeLifecycleController,

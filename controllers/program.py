@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import REGISTRY
@@ -17,7 +15,7 @@ from prometheus_client import REGISTRY
 from controllers.manager import Manager, enabled
 from tiphys.client.config import ClientConfig
 from tiphys.client.kubeconfig import load_kubeconfig
-from tiphys.client.leaderelection import LeaderElector
+from tiphys.client.leaderelection import LeaderElector, own_identity
 from tiphys.client.rest import Client
 from tiphys.client.serving import TlsFiles, serve_diagnostics
 from tiphys.clock import SystemClock
@@ -30,7 +28,7 @@ LEASE = "kube-controller-manager"
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="controllers", description="Brings what is to what the specs say.")
     parser.add_argument("--kubeconfig", required=True, metavar="FILE")
-    parser.add_argument("--data-dir", metavar="DIR", help="unused: the controllers keep nothing on disk")
+    parser.add_argument("--data-dir", metavar="DIR", help="keeps the identity over a restart")
     parser.add_argument("--pki-dir", metavar="DIR", help="where controllers.crt, controllers.key and ca.crt are")
     parser.add_argument("--bind-address", default="127.0.0.1", metavar="IP")
     parser.add_argument("--port", type=int, default=PORT, help="metrics and health; 0: none")
@@ -53,7 +51,7 @@ async def serve(arguments: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stopped.set)
     config = load_kubeconfig(arguments.kubeconfig)
     async with Client(config) as client:
-        identity = f"{socket.gethostname()}_{uuid4()}"
+        identity = own_identity(arguments.data_dir, "controllers")
         elector = LeaderElector(client, LEASE, identity, registry=REGISTRY)
         manager = Manager(
             client.derived(fence=elector.is_leader),

@@ -30,7 +30,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 NODE = "machine"
-ADDRESS = "192.168.77.2"  # of the machine, on a dummy link with a default route: as an ordinary machine has
+ADDRESS = "192.168.77.2"  # of the machine, on a link with a default route, as an ordinary machine has
 DEADLINE_SECONDS = 40.0
 PAUSE_SECONDS = 0.03
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -81,7 +81,8 @@ class Machine:
         syscalls.setns(inside, syscalls.CLONE_NEWNET)
         os.close(inside)
         _ip("link", "set", "lo", "up")
-        _ip("link", "add", "eth0", "type", "dummy")
+        _ip("link", "add", "eth0", "type", "veth", "peer", "name", "uplink")
+        _ip("link", "set", "uplink", "up")
         _ip("address", "add", f"{ADDRESS}/24", "dev", "eth0")
         _ip("link", "set", "eth0", "up")
         _ip("route", "add", "default", "via", "192.168.77.1")
@@ -107,7 +108,7 @@ class Machine:
             *(f"process {pid}: {words}" for pid, words in self._own_processes()),
             *(f"mount {point}" for point in mounts_below(self.directory)),
             *(f"cgroup {path}" for path in _CGROUPS.glob(f"*/{self.layout.cgroup_root}*")),
-            *(f"link {name}" for name in self._links() - {"lo", "eth0"}),
+            *(f"link {name}" for name in self._links() - {"lo", "eth0", "uplink"}),
             *(f"nftables {line}" for line in self.run("nft", "list", "tables").out.splitlines()),
         ]
 
@@ -197,7 +198,7 @@ class Machine:
 
     def apply(self, *objects: Object) -> None:
         """kubectl apply of all of them."""
-        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
 
     def pids(self) -> dict[str, int]:
         """Component -> process id, as the supervisor last wrote it; 0 while it is down."""

@@ -137,7 +137,7 @@ def rules_review(authorizer: Authorizer) -> Verb:
         obj["status"] = {
             "resourceRules": resource_rules,
             "nonResourceRules": path_rules,
-            "incomplete": False,
+            "incomplete": listing is None,
         }
         return _answer(request, obj)
 

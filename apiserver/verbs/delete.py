@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from apiserver.encoding import object_response, success_status
-from apiserver.negotiation import JSON, PROTOBUF, Accepted, body_type, negotiate
+from apiserver.negotiation import Accepted, negotiate
 from apiserver.registry.body import read_value
 from apiserver.registry.deletion import check_preconditions, plan_deletion
 from apiserver.registry.options import DeleteOptions, delete_options
@@ -17,6 +17,8 @@ from apiserver.registry.store import Stored
 from apiserver.request import Request, Response
 from apiserver.verbs import Scope
 from apiserver.verbs.render import render
+from tiphys.api import meta
+from tiphys.api.declaration import struct_of
 
 Obj = dict[str, Any]
 
@@ -33,9 +35,7 @@ async def read_delete_options(request: Request, scope: Scope) -> DeleteOptions:
     body = await request.read_body()
     if not body:
         return delete_options(None, request.query)
-    if body_type(request.headers.get("Content-Type", "")) not in (JSON, PROTOBUF) and body.strip() in (b"", b"null"):
-        return delete_options(None, request.query)
-    value, _ = await read_value(request, scope.resources.registry)
+    value, _ = await read_value(request, scope.resources.registry, schema=struct_of(meta.DeleteOptions))
     if value is None:
         return delete_options(None, request.query)
     if not isinstance(value, dict):

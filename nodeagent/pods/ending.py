@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nodeagent.pods.hooks import stop_container
-from nodeagent.pods.node import Node
+from nodeagent.pods.node import Node, field_of
 from nodeagent.pods.observed import LABEL_GRACE_SECONDS, Observed
 from nodeagent.pods.plan import Actions, Kill
 from nodeagent.runtime.interface import ContainerNotFound, RuntimeFailure
@@ -47,7 +47,7 @@ class ContainerStops:
             if kill.container_id in self._stops:
                 continue
             if pod is not None:
-                self._node.event(pod, "Normal", "Killing", kill.message, kill.name)
+                self._node.event(pod, "Normal", "Killing", kill.message, kill.name, field_of(pod, kill.name))
             self._begin(pod, kill.container_id, kill.name, kill.grace_seconds, pod_ip)
 
     def _begin(self, pod: Pod | None, container_id: str, name: str, grace_seconds: int, pod_ip: str) -> None:

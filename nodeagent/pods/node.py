@@ -113,6 +113,14 @@ def record(
     events.event_for(reference, kind, reason, message)
 
 
+def field_of(pod: Pod, name: str) -> str:
+    """The list of the spec a container stands in; "containers" for one that is not there any more."""
+    try:
+        return find_container(pod, name)[1]
+    except KeyError:
+        return "containers"
+
+
 def find_container(pod: Pod, name: str) -> tuple[Container, str]:
     """The container (init and ephemeral ones too) and the spec list it stands in.  Raises KeyError."""
     for field in ("containers", "initContainers", "ephemeralContainers"):

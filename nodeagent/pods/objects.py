@@ -18,7 +18,7 @@ from tiphys.client.informer import Informer
 from tiphys.client.rest import Client
 
 Reference = tuple[type[Any], str, str]  # model, namespace, name
-SYNC_TIMEOUT_SECONDS = 30.0
+SYNC_TIMEOUT_SECONDS = 10.0
 
 
 class NotSynced(Exception):
@@ -29,6 +29,7 @@ class NotSynced(Exception):
 class _Watched:
     informer: Informer[Any]
     pods: set[str] = field(default_factory=set)
+    known: bool = False  # somebody has seen the first state: from now on changes matter
 
 
 class ReferencedObjects:
@@ -78,11 +79,12 @@ class ReferencedObjects:
         except TimeoutError as error:
             kind = model.__name__.lower()
             raise NotSynced(f'failed to sync {kind} "{name}": timed out waiting for the API server') from error
+        watched.known = True
         return watched.informer.get(namespace, name)
 
     def _changed(self, reference: Reference, old: Any, new: Any) -> None:
         watched = self._watched.get(reference)
-        if watched is not None and watched.informer.synced:
+        if watched is not None and watched.known:
             for pod_uid in list(watched.pods):
                 self._wake(pod_uid)
 

@@ -297,10 +297,8 @@ class PodWorker:
             self.node.event(pod, "Warning", "Failed", failed.event, start.name, find_container(pod, start.name)[1])
             self.wake()
             return
-        if failed.waiting.reason:
+        if failed.waiting.reason:  # none while a pull is under way: what was said before it stays
             self._waiting[start.name] = failed.waiting
-        else:
-            self._waiting.pop(start.name, None)
         if failed.event:
             self.node.event(pod, "Warning", "Failed", failed.event, start.name, find_container(pod, start.name)[1])
             now = self.node.clock.now()

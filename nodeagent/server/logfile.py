@@ -19,7 +19,7 @@ MAX_LINE_BYTES = 128 * 1024
 
 @dataclass(frozen=True)
 class Entry:
-    """`time` as written; `whole` is False for a piece that goes on in the next entry of its stream."""
+    """`time` as written, UTC as Z; `whole` is False for a piece that goes on in the next entry of its stream."""
 
     time: str
     stream: str
@@ -32,7 +32,8 @@ def parse_entry(line: bytes) -> Entry | None:
     parts = line.split(b" ", 3)
     if len(parts) != 4 or parts[1] not in (b"stdout", b"stderr") or parts[2][:1] not in (b"F", b"P"):
         return None
-    return Entry(parts[0].decode("ascii", "replace"), parts[1].decode(), parts[2][:1] == b"F", parts[3])
+    time = parts[0].decode("ascii", "replace").replace("+00:00", "Z")  # conmon spells UTC as an offset
+    return Entry(time, parts[1].decode(), parts[2][:1] == b"F", parts[3])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from tests.apiserver.cluster import Cluster
+from tiphys.api.declaration import struct_of
+from tiphys.api.meta import DeleteOptions
+from tiphys.api.protobuf import encode_protobuf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -298,3 +301,25 @@ async def test_protobuf_comes_in(cluster: Cluster) -> None:
     code, out, error = await cluster.kubectl("create", "namespace", "from-protobuf")
     assert code == 0, error
     assert out == "namespace/from-protobuf created\n"
+
+
+async def test_delete_options_may_come_as_protobuf(cluster: Cluster) -> None:
+    await cluster.must("POST", CONFIGMAPS, config_map("proto"))
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"}
+    body = encode_protobuf(options, struct_of(DeleteOptions))
+    protobuf = "application/vnd.kubernetes.protobuf"
+    left = await cluster.must("DELETE", f"{CONFIGMAPS}/proto", body, content_type=protobuf)
+    assert left["metadata"]["finalizers"] == ["orphan"]
+
+
+async def test_an_eviction_deletes_the_pod(cluster: Cluster) -> None:
+    await cluster.must("POST", PODS, pod("evicted"))
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "evicted"}}
+    await cluster.must("POST", f"{PODS}/evicted/eviction", eviction)
+    assert (await cluster.request("GET", f"{PODS}/evicted")).status == 404
+
+
+async def test_what_comes_later_says_so(cluster: Cluster) -> None:
+    await cluster.must("POST", PODS, pod("later"))
+    answer = await cluster.request("POST", f"{PODS}/later/exec?command=ls")
+    assert answer.status == 501 and answer.json["kind"] == "Status"

@@ -1,7 +1,10 @@
 """Leader election: the rule as a table, and two candidates against a real API server."""
 
 import asyncio
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,3 +153,29 @@ async def test_the_work_ends_with_its_own_error(client: Client) -> None:
 
     with pytest.raises(RuntimeError, match="broken"):
         await elector(client, "me", HandClock()).lead(fail)
+
+
+def test_an_identity_survives_its_process_and_is_never_shared(tmp_path: Path) -> None:
+    command = (
+        "import sys; from tiphys.client.leaderelection import own_identity;"
+        "print(own_identity(sys.argv[1], 'c'), flush=True); sys.stdin.read()"
+    )
+
+    def start() -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", command, str(tmp_path)]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def identity(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        return process.stdout.readline()
+
+    first = start()
+    own = identity(first)
+    with start() as beside:
+        assert identity(beside) != own
+        beside.kill()
+    first.kill()
+    first.communicate()
+    with start() as again:
+        assert identity(again) == own
+        again.kill()

@@ -19,7 +19,7 @@ APPLY = "application/apply-patch+yaml"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    flags.add_filename(parser, required=True)
+    flags.add_filename(parser)
     flags.add_connection(parser)
     flags.add_namespace(parser)
     parser.add_argument("--dry-run", choices=("none", "server"), default="none", help="server: ask, change nothing")

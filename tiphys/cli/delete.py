@@ -18,7 +18,7 @@ CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "O
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("resources", nargs="*", metavar="TYPE [NAME ...] | TYPE/NAME")
-    flags.add_filename(parser, required=False)
+    flags.add_filename(parser)
     flags.add_connection(parser)
     flags.add_namespace(parser, all_namespaces=True)
     flags.add_selectors(parser)

@@ -10,6 +10,8 @@ from tiphys.cli.server import Server
 def add_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG or ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig")
+    parser.add_argument("--as", dest="impersonate", default="", metavar="USER", help="act as another user")
+    parser.add_argument("--request-timeout", default="0", metavar="DURATION", help="of one answer; 0: a minute")
 
 
 def add_namespace(parser: argparse.ArgumentParser, *, all_namespaces: bool = False) -> None:
@@ -23,12 +25,11 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field-selector", default="", metavar="SELECTOR", help="fields, such as status.phase=Running")
 
 
-def add_filename(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def add_filename(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f",
         "--filename",
         action="append",
-        required=required,
         metavar="FILE",
         help="a file, a directory, a URL, or - for standard input; may be given more than once",
     )

@@ -35,6 +35,26 @@ def render(template: str, value: Any) -> str:
     return output
 
 
+def find(expression: str, value: Any) -> list[str]:
+    """The texts of everything one expression, with or without its braces, finds."""
+    return [_text(found) for found in _values(_bare(expression), value, value)]
+
+
+def sort_key(expression: str, value: Any) -> tuple[int, Any]:
+    """Orders objects by what an expression finds in them: nothing first, then numbers, then texts, then the rest."""
+    found = next(iter(_values(_bare(expression), value, value)), None)
+    if found is None:
+        return 0, 0
+    if isinstance(found, (int, float)):
+        return 1, found
+    return (2, found) if isinstance(found, str) else (3, _text(found))
+
+
+def _bare(expression: str) -> str:
+    text = expression.strip()
+    return text[1:-1].strip() if text.startswith("{") and text.endswith("}") else text
+
+
 def _tokens(template: str) -> list[str]:
     """Alternating text and {expressions}, the latter still in their braces."""
     tokens, position = [], 0

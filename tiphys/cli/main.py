@@ -6,7 +6,6 @@ imported, so that `tiphys get` does not pay for `tiphys up`.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -28,27 +27,35 @@ VERBS = {
 }
 
 
-def _parser(verb: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tiphys", description="A Kubernetes that one person can read.")
-    commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, summary in VERBS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == verb:
-            module = importlib.import_module(f"tiphys.cli.{name}")
-            module.configure(command)
-            command.set_defaults(run=module.run)
-    return parser
+def usage() -> str:
+    lines = [f"  {name:<10} {summary}" for name, summary in VERBS.items()]
+    head = "A Kubernetes that one person can read.\n\nUsage: tiphys VERB [flags] [arguments]\n"
+    return "\n".join([head, *lines, "", "tiphys VERB --help says more about a verb."])
+
+
+def _run(words: Sequence[str]) -> int:
+    from tiphys.cli.parser import CommandParser, split_verb
+
+    verb, rest = split_verb(words)
+    if not verb or verb == "help":
+        print(usage())
+        return 0
+    if verb not in VERBS:
+        raise CommandError(f'unknown command "{verb}" for "tiphys"\n\n{usage()}')
+    module = importlib.import_module(f"tiphys.cli.{verb}")
+    parser = CommandParser(f"tiphys {verb}", VERBS[verb][0].upper() + VERBS[verb][1:] + ".")
+    module.configure(parser)
+    code: int = module.run(parser.read(rest))
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.  Exit codes: 0 done, 1 error, 130 interrupted; argparse's 2 for a wrong command line."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    verb = next((word for word in words if not word.startswith("-")), None)
-    parsed = _parser(verb).parse_args(words)
+    """Run one command.  Exit codes: 0 done, 1 error, 130 interrupted."""
     try:
-        code: int = parsed.run(parsed)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except CommandError as error:
+        sys.stdout.flush()
         print(f"{error.prefix}{error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

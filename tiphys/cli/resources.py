@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tiphys.cli.errors import CommandError
@@ -14,8 +13,7 @@ from tiphys.cli.server import Server
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceType:
+class ResourceType(NamedTuple):
     group: str
     version: str
     plural: str
@@ -43,41 +41,57 @@ class ResourceType:
 
 
 class Resources:
-    """The server's resource types, asked for once."""
+    """The server's resource types; each of its two documents is asked for at most once, and only when needed."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     @cached_property
-    def all(self) -> Sequence[ResourceType]:
-        found: list[ResourceType] = []
-        for path in ("/api", "/apis"):
-            for group in self._server.get(path, accept=_DISCOVERY)["items"]:
-                name = group["metadata"].get("name", "")
-                for version in group["versions"]:
-                    found.extend(_type(name, version["version"], item) for item in version["resources"])
-        return found
+    def _core(self) -> Sequence[ResourceType]:
+        return self._read("/api")
+
+    @cached_property
+    def _groups(self) -> Sequence[ResourceType]:
+        return self._read("/apis")
+
+    def _read(self, path: str) -> Sequence[ResourceType]:
+        return [
+            _type(group["metadata"].get("name", ""), version["version"], item)
+            for group in self._server.get(path, accept=_DISCOVERY)["items"]
+            for version in group["versions"]
+            for item in version["resources"]
+        ]
+
+    def all(self) -> Iterator[ResourceType]:
+        """Every type, the core group's first: the order in which a short name is understood."""
+        yield from self._core
+        yield from self._groups
 
     def of_kind(self, api_version: str, kind: str) -> ResourceType:
-        for resource in self.all:
+        for resource in self._groups if "/" in api_version else self._core:
             if resource.kind == kind and resource.api_version == api_version:
                 return resource
-        versions = [resource.api_version for resource in self.all if resource.kind == kind]
+        versions = [resource.api_version for resource in self.all() if resource.kind == kind]
         advice = f"; the server has it in {', '.join(versions)}" if versions else ""
         raise CommandError(f'no matches for kind "{kind}" in version "{api_version}"{advice}')
 
     def named(self, word: str) -> ResourceType:
         """Resolve pods, pod, po, Pod, deployments.apps, deployments.v1.apps."""
         name, _, rest = word.partition(".")
-        for resource in self.all:
+        wanted = rest.rstrip(".")
+        for resource in self.all():
             if not _answers_to(resource, name.lower()):
                 continue
-            if rest in ("", resource.group, f"{resource.version}.{resource.group}", resource.version):
+            if wanted in ("", resource.group, f"{resource.version}.{resource.group}", resource.version):
                 return resource
-        raise CommandError(f'the server doesn\'t have a resource type "{word}"')
+        where = f'"{name}" in group "{rest}"' if rest else f'"{word}"'
+        raise CommandError(f"the server doesn't have a resource type {where}")
 
     def category(self, word: str) -> list[ResourceType]:
-        return [resource for resource in self.all if word in resource.categories and "list" in resource.verbs]
+        """The types of `all`.  A core type's name is no category, which spares `get pods` the second document."""
+        if any(_answers_to(resource, word) for resource in self._core):
+            return []
+        return [resource for resource in self.all() if word in resource.categories and "list" in resource.verbs]
 
 
 def _type(group: str, version: str, item: dict[str, Any]) -> ResourceType:
@@ -98,8 +112,7 @@ def _answers_to(resource: ResourceType, name: str) -> bool:
     return name in (resource.plural, resource.singular, resource.kind.lower(), *resource.short_names)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One resource type with the names asked for; no names: all of them."""
 
     resource: ResourceType
@@ -109,16 +122,28 @@ class Target:
 def targets(resources: Resources, words: Sequence[str]) -> list[Target]:
     """`pods`, `pods a b`, `pods,svc`, `pod/a svc/b`, `all`.  Raises CommandError."""
     if not words:
-        raise CommandError("you must name a resource type, such as: pods, deployments, or pod/NAME")
+        raise CommandError("You must specify the type of resource, such as pods, deployments or pod/NAME.")
     if any("/" in word for word in words):
-        found: list[Target] = []
-        for word in words:
-            kind, separator, name = word.partition("/")
-            if not separator or not kind or not name or "/" in name:
-                raise CommandError(f"{word!r}: with TYPE/NAME every argument must have that form")
-            found.append(Target(resources.named(kind), (name,)))
-        return found
+        return _named_targets(resources, words)
     types: list[ResourceType] = []
     for word in words[0].split(","):
         types.extend(resources.category(word) or [resources.named(word)])
     return [Target(resource, tuple(words[1:])) for resource in types]
+
+
+def _named_targets(resources: Resources, words: Sequence[str]) -> list[Target]:
+    """`pod/a svc/b`."""
+    found: list[Target] = []
+    for word in words:
+        kind, separator, name = word.partition("/")
+        if not separator:
+            raise CommandError(
+                "there is no need to specify a resource type as a separate argument when passing arguments in "
+                f"resource/name form: {word!r}"
+            )
+        if "/" in name:
+            raise CommandError("arguments in resource/name form may not have more than one slash")
+        if not kind or not name:
+            raise CommandError("arguments in resource/name form must have a single resource and name")
+        found.append(Target(resources.named(kind), (name,)))
+    return found

@@ -8,16 +8,15 @@ from __future__ import annotations
 import argparse
 import base64
 import http.client
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import orjson
-
-from tiphys.cli.errors import CommandError, ServerError
+from tiphys.cli.errors import CommandError, ConnectionFailed, ServerError
+from tiphys.cli.terminal import neutral
 from tiphys.client.config import ClientConfig
-from tiphys.client.kubeconfig import KubeconfigError, load_kubeconfig
 
 TIMEOUT_SECONDS = 60.0
 Query = Mapping[str, str]
@@ -25,16 +24,24 @@ Query = Mapping[str, str]
 
 def connect(arguments: argparse.Namespace) -> Server:
     """The server that --kubeconfig, --context and $KUBECONFIG name.  Raises CommandError."""
+    from tiphys.cli.duration import seconds
+    from tiphys.client.kubeconfig import KubeconfigError, load_kubeconfig
+
     try:
+        timeout = seconds(arguments.request_timeout) or TIMEOUT_SECONDS
         config = load_kubeconfig(arguments.kubeconfig, arguments.context)
-    except KubeconfigError as error:
+    except (KubeconfigError, argparse.ArgumentTypeError) as error:
         raise CommandError(str(error)) from error
-    return Server(config)
+    return Server(config, impersonate=arguments.impersonate, timeout_seconds=timeout)
 
 
 class Server:
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(
+        self, config: ClientConfig, *, impersonate: str = "", timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self.config = config
+        self._impersonate = impersonate or config.impersonate_user
+        self._timeout_seconds = timeout_seconds
         self._connection: http.client.HTTPConnection | None = None
 
     def json(
@@ -51,15 +58,15 @@ class Server:
         headers = {"Accept": accept}
         payload = None
         if body is not None:
-            payload = orjson.dumps(body)
+            payload = json.dumps(body).encode()
             headers["Content-Type"] = content_type
         response = self._send(method, path, query or {}, payload, headers)
         text = response.read()
         for warning in response.headers.get_all("Warning") or []:
-            print(f"Warning: {_warning_text(warning)}", file=sys.stderr)
+            print(f"Warning: {neutral(_warning_text(warning))}", file=sys.stderr)
         if response.status >= 400:
             raise ServerError(_status(text, response.status), response.status)
-        return response.status, orjson.loads(text) if text else None
+        return response.status, json.loads(text) if text else None
 
     def get(self, path: str, query: Query | None = None, *, accept: str = "application/json") -> Any:
         return self.json("GET", path, query, accept=accept)[1]
@@ -78,7 +85,7 @@ class Server:
         """Watch events until the server ends the stream."""
         response = self.stream(path, {**query, "watch": "true"}, accept=accept)
         for line in response:
-            event = orjson.loads(line)
+            event = json.loads(line)
             if event["type"] == "ERROR":
                 raise ServerError(event["object"], event["object"].get("code", 500))
             yield event
@@ -90,7 +97,7 @@ class Server:
         if self._connection is not None:
             try:
                 return self._request(self._connection, method, path, query, payload, headers)
-            except CommandError:
+            except ConnectionFailed:
                 if method != "GET":
                     raise
         self._connection = self._open()
@@ -99,20 +106,24 @@ class Server:
     def _open(self) -> http.client.HTTPConnection:
         address = urlsplit(self.config.server)
         host = address.hostname or ""
-        context = self.config.ssl_context()
+        try:
+            context = self.config.ssl_context()
+        except (OSError, ValueError) as error:
+            raise CommandError(f"the kubeconfig's certificates cannot be used: {error}") from error
         connection: http.client.HTTPConnection
         if context is None:
-            connection = http.client.HTTPConnection(host, address.port, timeout=TIMEOUT_SECONDS)
+            connection = http.client.HTTPConnection(host, address.port, timeout=self._timeout_seconds)
         else:
-            connection = http.client.HTTPSConnection(host, address.port, context=context, timeout=TIMEOUT_SECONDS)
+            connection = http.client.HTTPSConnection(host, address.port, context=context, timeout=self._timeout_seconds)
         try:
             connection.connect()
         except ConnectionRefusedError as error:
-            raise CommandError(
-                f"the connection to the server {address.netloc} was refused; is the cluster running? try: tiphys status"
+            raise ConnectionFailed(
+                f"The connection to the server {address.netloc} was refused - did you specify the right host or port?\n"
+                "Is the cluster running?  Try: tiphys status"
             ) from error
         except OSError as error:
-            raise CommandError(f"cannot reach the server {address.netloc}: {error}") from error
+            raise ConnectionFailed(f"Unable to connect to the server {address.netloc}: {error}") from error
         return connection
 
     def _request(
@@ -131,7 +142,8 @@ class Server:
             connection.request(method, target, payload, {**headers, **self._identity()})
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise CommandError(f"no answer from {self.config.server}: {error or type(error).__name__}") from error
+            cause = str(error) or type(error).__name__
+            raise ConnectionFailed(f"Unable to connect to the server {self.config.server}: {cause}") from error
 
     def _identity(self) -> dict[str, str]:
         headers = {"User-Agent": self.config.user_agent}
@@ -140,12 +152,14 @@ class Server:
         elif self.config.username:
             pair = base64.b64encode(f"{self.config.username}:{self.config.password}".encode()).decode()
             headers["Authorization"] = f"Basic {pair}"
+        if self._impersonate:
+            headers["Impersonate-User"] = self._impersonate
         return headers
 
 
 def _status(text: bytes, code: int) -> dict[str, Any]:
     try:
-        status = orjson.loads(text)
+        status = json.loads(text)
     except ValueError:
         status = None
     if isinstance(status, dict) and status.get("kind") == "Status":

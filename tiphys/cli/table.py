@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tiphys.cli.terminal import neutral
+
 GAP = 3
 MIN_WIDTH = 6
+_LINE_ENDS = "\f\n\r"
 
 
 class TablePrinter:
@@ -31,16 +34,22 @@ class TablePrinter:
 
 
 def cell_text(value: Any) -> str:
-    """A cell of a server-printed Table on one line: control characters must not reach the terminal."""
-    if value is None:
-        return "<none>"
-    text = str(value).partition("\n")[0]
-    return "".join(char if char.isprintable() else "?" for char in text)
+    """A cell of a server-printed Table on one line, cut at the first line end; control characters are shown."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if value.isprintable():
+        return value
+    end = min((position for position in map(value.find, _LINE_ENDS) if position >= 0), default=len(value))
+    text = value[:end] + ("..." if end < len(value) else "")
+    return neutral(text).replace("\t", " ")
 
 
 def align(lines: Sequence[str], gap: int = 2) -> list[str]:
-    """Elastic tab stops: a column is as wide as its widest cell among neighbouring lines that have that column."""
-    cells = [line.split("\t") for line in lines]
+    """Elastic tab stops: a column is as wide as its widest cell among neighbouring lines that have that column.
+
+    A line may hold several lines of text.  A cell is what stands before a tab, so a column ends where a line has no
+    such tab; empty columns take no room, as in Go's text/tabwriter."""
+    cells = [neutral(text).split("\t") for line in lines for text in line.split("\n")]
     widths = [[0] * (len(row) - 1) for row in cells]
     for column in range(max((len(row) for row in cells), default=1) - 1):
         start = 0
@@ -48,11 +57,11 @@ def align(lines: Sequence[str], gap: int = 2) -> list[str]:
             end = start
             while end < len(cells) and column < len(widths[end]):
                 end += 1
-            width = max((len(cells[number][column]) for number in range(start, end)), default=0) + gap
+            longest = max((len(cells[number][column]) for number in range(start, end)), default=0)
             for number in range(start, end):
-                widths[number][column] = width
+                widths[number][column] = longest + gap
             start = max(end, start + 1)
     return [
-        ("".join(text.ljust(width) for text, width in zip(row, row_widths, strict=False)) + row[-1]).rstrip()
+        "".join(text.ljust(width) for text, width in zip(row, row_widths, strict=False)) + row[-1]
         for row, row_widths in zip(cells, widths, strict=True)
     ]

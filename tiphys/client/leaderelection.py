@@ -12,11 +12,16 @@ two leaders never both write.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from prometheus_client import CollectorRegistry, Gauge
@@ -42,6 +47,34 @@ class Timings:
     lease_seconds: int = LEASE_SECONDS
     renew_deadline_seconds: float = RENEW_DEADLINE_SECONDS
     retry_seconds: float = RETRY_SECONDS
+
+
+_held_locks: list[int] = []  # file descriptors: a lock lasts as long as the process
+
+
+def own_identity(data_dir: str | None, component: str) -> str:
+    """host_uuid, unique among candidates; the same again after a restart, so that it takes its own Lease at once.
+
+    The uuid is in DATA_DIR/COMPONENT.identity under an exclusive lock: while a process holds it, another one of the same
+    directory gets an identity of its own and waits its turn.  Without a directory the identity is new every time."""
+    host = socket.gethostname()
+    if not data_dir:
+        return f"{host}_{uuid4()}"
+    try:
+        fd = os.open(Path(data_dir) / f"{component}.identity", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return f"{host}_{uuid4()}"
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return f"{host}_{uuid4()}"
+    _held_locks.append(fd)
+    known = os.read(fd, 36).decode("ascii", "replace")
+    if len(known) != 36:
+        known = str(uuid4())
+        os.pwrite(fd, known.encode(), 0)
+    return f"{host}_{known}"
 
 
 def next_spec(spec: dict[str, Any] | None, identity: str, unchanged_seconds: float, now: str, seconds: int) -> Any:

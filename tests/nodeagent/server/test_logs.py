@@ -121,6 +121,12 @@ def test_lines_that_are_no_entries() -> None:
     assert parse_entry(b"x stdout X y") is None
 
 
+def test_utc_is_spelled_as_clients_know_it() -> None:
+    entry = parse_entry(b"2026-01-02T03:04:05.123456789+00:00 stdout F y")
+    assert entry is not None
+    assert entry.time == "2026-01-02T03:04:05.123456789Z"
+
+
 @pytest.mark.parametrize(
     "query", [{"tailLines": "-1"}, {"limitBytes": "0"}, {"limitBytes": str(2**63)}, {"sinceTime": "x"}]
 )
