@@ -46,6 +46,8 @@ class Bootstrap:
         spec = {"clusterIP": cluster_ip, "clusterIPs": [cluster_ip], "ports": ports, "type": "ClusterIP"}
         service = {"metadata": {"name": "kubernetes", "namespace": "default", "labels": dict(_LABELS)}, "spec": spec}
         await self._ensure("", "v1", "services", "default", service)
+        if ipaddress.ip_address(address).is_loopback:
+            return  # no pod could reach it there, and an endpoint may not say so
         endpoint_ports = [{"name": "https", "port": port, "protocol": "TCP"}]
         subsets = [{"addresses": [{"ip": address}], "ports": endpoint_ports}]
         mirror = {"endpointslice.kubernetes.io/skip-mirror": "true"}

@@ -6,18 +6,16 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from uuid import uuid4
 
 from prometheus_client import REGISTRY
 
 from scheduler.scheduler import NAME, Scheduler
 from tiphys.client.events import EventRecorder
 from tiphys.client.kubeconfig import load_kubeconfig
-from tiphys.client.leaderelection import LeaderElector
+from tiphys.client.leaderelection import LeaderElector, own_identity
 from tiphys.client.rest import Client
 from tiphys.client.serving import TlsFiles, serve_diagnostics
 from tiphys.clock import SystemClock
@@ -29,7 +27,7 @@ PORT = 10259
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scheduler", description="Gives every pod a node.")
     parser.add_argument("--kubeconfig", required=True, metavar="FILE")
-    parser.add_argument("--data-dir", metavar="DIR", help="unused: the scheduler keeps nothing on disk")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the scheduler keeps its identity over restarts")
     parser.add_argument("--pki-dir", metavar="DIR", help="where scheduler.crt, scheduler.key and ca.crt are")
     parser.add_argument("--bind-address", default="127.0.0.1", metavar="IP")
     parser.add_argument("--port", type=int, default=PORT, help="metrics and health; 0: none")
@@ -44,7 +42,7 @@ async def serve(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with Client(load_kubeconfig(arguments.kubeconfig)) as client:
-        identity = f"{socket.gethostname()}_{uuid4()}"
+        identity = own_identity(arguments.data_dir, "scheduler")
         elector = LeaderElector(client, "kube-scheduler", identity, registry=REGISTRY)
         leading = client.derived(fence=elector.is_leader)
         recorder = EventRecorder(leading, NAME, clock=clock)

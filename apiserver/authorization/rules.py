@@ -1,93 +1,86 @@
-"""Rules and the authorizer that goes by them: RBAC's PolicyRule, bound to users and groups by tables in code.
+"""PolicyRules as RBAC means them: what one allows, and how it is written on the wire.
 
-What must stay true: a rule allows, it never denies; an empty `names` means every name.
+What must stay true: a rule allows, it never denies; no names means every name; matching is upstream's to the letter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from apiserver.authorization import Attributes, Decision
 from apiserver.requestinfo import RequestInfo
+
+Obj = dict[str, Any]
+
+_WIRE = (
+    ("groups", "apiGroups"),
+    ("resources", "resources"),
+    ("urls", "nonResourceURLs"),
+    ("names", "resourceNames"),
+    ("verbs", "verbs"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One PolicyRule; `namespace` narrows it as a RoleBinding would ("" is everywhere)."""
+    """One PolicyRule; the order of its words is kept for those who list them."""
 
-    verbs: frozenset[str]
-    groups: frozenset[str] = frozenset()
-    resources: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
-    paths: tuple[str, ...] = ()
-    namespace: str = ""
+    verbs: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
 
     def allows(self, info: RequestInfo) -> bool:
         if info.verb not in self.verbs and "*" not in self.verbs:
             return False
         if not info.is_resource:
-            return any(_path_matches(pattern, info.path) for pattern in self.paths)
+            return any(url_covers(pattern, info.path) for pattern in self.urls)
         if info.group not in self.groups and "*" not in self.groups:
-            return False
-        if not self._resource_matches(info):
             return False
         if self.names and info.name not in self.names:
             return False
-        return not self.namespace or info.namespace == self.namespace
+        return self._resource_matches(info.resource, info.subresource)
 
-    def _resource_matches(self, info: RequestInfo) -> bool:
+    def _resource_matches(self, resource: str, subresource: str) -> bool:
         if "*" in self.resources:
             return True
-        if info.subresource:
-            return f"{info.resource}/{info.subresource}" in self.resources or f"*/{info.subresource}" in self.resources
-        return info.resource in self.resources
+        if subresource:
+            return f"{resource}/{subresource}" in self.resources or f"*/{subresource}" in self.resources
+        return resource in self.resources
+
+    def to_wire(self) -> Obj:
+        return {wire: list(words) for field, wire in _WIRE if (words := getattr(self, field))}
+
+    def __str__(self) -> str:
+        """Upstream's compact form: {APIGroups:["apps"], Resources:["deployments"], Verbs:["get" "list"]}."""
+        parts = [
+            f"{wire[:1].upper() + wire[1:]}:{quoted(words)}" for field, wire in _WIRE if (words := getattr(self, field))
+        ]
+        return "{" + ", ".join(parts).replace("ApiGroups:", "APIGroups:") + "}"
 
 
-def _path_matches(pattern: str, path: str) -> bool:
+def quoted(words: Sequence[str]) -> str:
+    """A list of strings as Go's %q prints it."""
+    return "[" + " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words) + "]"
+
+
+def url_covers(pattern: str, path: str) -> bool:
     if pattern.endswith("*"):
-        return path.startswith(pattern[:-1])
-    return path == pattern or path + "/" == pattern
+        return path.startswith(pattern.rstrip("*"))
+    return path == pattern
 
 
-def rule(verbs: str, groups: str, resources: str, names: str = "", namespace: str = "") -> Rule:
+def from_wire(rule: Mapping[str, Any]) -> Rule:
+    return Rule(**{field: tuple(rule.get(wire) or ()) for field, wire in _WIRE})
+
+
+def rule(verbs: str, groups: str, resources: str, names: str = "") -> Rule:
     """A resource rule of words separated by blanks; the group "" is written as core."""
-    in_groups = frozenset("" if group == "core" else group for group in groups.split())
-    return Rule(
-        frozenset(verbs.split()), in_groups, frozenset(resources.split()), frozenset(names.split()), (), namespace
-    )
+    in_groups = tuple("" if group == "core" else group for group in groups.split())
+    return Rule(tuple(verbs.split()), in_groups, tuple(resources.split()), tuple(names.split()))
 
 
-def path_rule(verbs: str, *paths: str) -> Rule:
-    return Rule(frozenset(verbs.split()), paths=paths)
-
-
-class RuleAuthorizer:
-    """Allows what a rule of the user or of one of the user's groups allows."""
-
-    def __init__(self, users: Mapping[str, Sequence[Rule]], groups: Mapping[str, Sequence[Rule]]) -> None:
-        self._users = users
-        self._groups = groups
-
-    async def authorize(self, attributes: Attributes) -> tuple[Decision, str]:
-        user, info = attributes.user, attributes.info
-        for one in self._users.get(user.name, ()):
-            if one.allows(info):
-                return Decision.ALLOW, ""
-        for group in user.groups:
-            for one in self._groups.get(group, ()):
-                if one.allows(info):
-                    return Decision.ALLOW, ""
-        return Decision.NO_OPINION, ""
-
-
-class AlwaysAllowGroups:
-    """system:masters: everything, before any other question is asked."""
-
-    def __init__(self, groups: Sequence[str]) -> None:
-        self._groups = frozenset(groups)
-
-    async def authorize(self, attributes: Attributes) -> tuple[Decision, str]:
-        if not self._groups.isdisjoint(attributes.user.groups):
-            return Decision.ALLOW, ""
-        return Decision.NO_OPINION, ""
+def path_rule(verbs: str, paths: str) -> Rule:
+    return Rule(tuple(verbs.split()), urls=tuple(paths.split()))

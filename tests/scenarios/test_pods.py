@@ -71,7 +71,9 @@ def test_settings_and_secrets_come_as_environment_and_files(machine: Machine, im
         {"name": "token", "secret": {"secretName": "token", "defaultMode": 0o400}},
     ]
     script = "echo $COLOUR $PASSWORD $POD $BOTH $all_size; cat /settings/deep/size /token/password; echo; stat -Lc %a /token/password"
-    main = container(image, script, env=env, envFrom=[{"configMapRef": {"name": "settings"}, "prefix": "all_"}], volumeMounts=mounts)
+    main = container(
+        image, script, env=env, envFrom=[{"configMapRef": {"name": "settings"}, "prefix": "all_"}], volumeMounts=mounts
+    )
     machine.apply(pod("configured", main, volumes=volumes, restartPolicy="Never"))
     machine.wait_pod("configured", ended)
     assert machine.log("configured") == "blue s3cret configured blue-configured 7\n7s3cret\n400\n"
@@ -94,7 +96,10 @@ def test_two_containers_share_an_empty_directory_and_init_runs_first(machine: Ma
     first = container(image, "echo init > /shared/log", "first", volumeMounts=mounts)
     writer = container(image, f"echo writer >> /shared/log; {QUICK}", "writer", volumeMounts=mounts)
     reader = container(
-        image, f"until grep -q writer /shared/log; do sleep 0.05; done; cat /shared/log; {QUICK}", "reader", volumeMounts=mounts
+        image,
+        f"until grep -q writer /shared/log; do sleep 0.05; done; cat /shared/log; {QUICK}",
+        "reader",
+        volumeMounts=mounts,
     )
     volumes = [{"name": "shared", "emptyDir": {}}]
     machine.apply(pod("sharing", writer, reader, initContainers=[first], volumes=volumes))
@@ -159,10 +164,17 @@ def test_requests_and_limits_are_in_the_cgroup(machine: Machine, image: str) -> 
     (pid,) = [pid for pid, words in machine.containers().items() if words == f"/bin/sh -c {QUICK}"]
     paths = dict(line.split(":", 2)[1:] for line in machine.run("cat", f"/proc/{pid}/cgroup").out.split())
     if "memory" in paths:  # cgroup v1
-        read = [("memory", "memory.limit_in_bytes", "33554432"), ("cpu", "cpu.cfs_quota_us", "25000"), ("cpu", "cpu.shares", "102")]
+        read = [
+            ("memory", "memory.limit_in_bytes", "33554432"),
+            ("cpu", "cpu.cfs_quota_us", "25000"),
+            ("cpu", "cpu.shares", "102"),
+        ]
         files = [(f"/sys/fs/cgroup/{c}{paths[c]}/{file}", value) for c, file, value in read]
     else:
-        files = [(f"/sys/fs/cgroup{paths['']}/memory.max", "33554432"), (f"/sys/fs/cgroup{paths['']}/cpu.max", "25000 100000")]
+        files = [
+            (f"/sys/fs/cgroup{paths['']}/memory.max", "33554432"),
+            (f"/sys/fs/cgroup{paths['']}/cpu.max", "25000 100000"),
+        ]
     for file, value in files:
         assert machine.run("cat", file).out.strip() == value, file
     machine.kubectl("delete", "pod", "limited")

@@ -112,7 +112,9 @@ def test_explain_diff_and_server_side_apply_work(machine: Machine, image: str) -
     applied = machine.kubectl("apply", "--server-side", "-f", "-", stdin=body)
     assert applied.out == "deployment.apps/plain serverside-applied\n"
     changed = machine.kubectl("diff", "--server-side", "-f", "-", stdin=body.replace(":v1", ":v9"), check=False)
-    assert changed.code == 1 and f"+      - image: {image.replace(':v1', ':v9')}" in changed.out.replace("+        ", "+      - ")
+    assert changed.code == 1 and f"+      - image: {image.replace(':v1', ':v9')}" in changed.out.replace(
+        "+        ", "+      - "
+    )
     assert machine.kubectl("delete", "deployment", "plain").code == 0
 
 

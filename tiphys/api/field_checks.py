@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tiphys.api.names import is_label_value, is_port_number, is_qualified_name
+from tiphys.api.names import is_dns1123_subdomain, is_label_value, is_port_number, is_qualified_name
 from tiphys.api.status import FieldError, forbidden_field, invalid, not_supported, required
 
 Errors = list[FieldError]
 NameCheck = Callable[[str], list[str]]
 
 MAX_INT32 = 2**31 - 1
+_PERCENT = re.compile(r"^[0-9]+%$", re.ASCII)
+_PERCENT_TEXT = (
+    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
+    "regex used for validation is '[0-9]+%')"
+)
+_URL_PATH = re.compile(r"^[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$", re.ASCII)
 
 
 def object_name(obj: Mapping[str, Any], check: NameCheck) -> Errors:
@@ -116,3 +123,43 @@ def no_null_byte(path: str, value: str) -> Errors:
 def each(path: str, items: Iterable[Any] | None, check: Callable[[str, Any], Errors]) -> Errors:
     """`check` for every item with its path path[index]."""
     return [error for index, item in enumerate(items or []) for error in check(f"{path}[{index}]", item)]
+
+
+def count_or_percent(path: str, value: int | str) -> Errors:
+    """A number of things, or a share of them."""
+    if isinstance(value, str):
+        return [] if _PERCENT.match(value) else [invalid(path, value, _PERCENT_TEXT)]
+    return not_negative(path, value)
+
+
+def at_most_100_percent(path: str, value: int | str) -> Errors:
+    if isinstance(value, str) and _PERCENT.match(value) and int(value[:-1][:6]) > 100:
+        return [invalid(path, value, "must not be greater than 100%")]
+    return []
+
+
+def is_zero_count(value: int | str) -> bool:
+    """Whether a number or share is nothing at all."""
+    return value == 0 or (isinstance(value, str) and value.rstrip("%").strip("0") == "" and value.endswith("%"))
+
+
+def domain_prefixed_path(path: str, value: str) -> Errors:
+    """A name such as example.com/thing."""
+    if not value:
+        return [required(path)]
+    host, _, rest = value.partition("/")
+    if not host or not rest:
+        return [invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')]
+    errors = [invalid(path, host, text) for text in is_dns1123_subdomain(host)]
+    if not _URL_PATH.match(rest):
+        text = f"Invalid path (regex used for validation is '{_URL_PATH.pattern[1:-1]}')"
+        errors.append(invalid(path, rest, text))
+    return errors
+
+
+def not_decremented(path: str, new: Mapping[str, Any], old: Mapping[str, Any], field: str) -> Errors:
+    """A count that only ever grows."""
+    before, after = old.get(field), new.get(field)
+    if before is None or (after is not None and after >= before):
+        return []
+    return [invalid(path, after or 0, "cannot be decremented")]

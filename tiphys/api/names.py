@@ -217,3 +217,35 @@ def is_port_name(text: str) -> list[str]:
     if text.startswith("-") or text.endswith("-"):
         errors.append("must not begin or end with a hyphen")
     return errors
+
+
+def is_wildcard_dns1123_subdomain(text: str) -> list[str]:
+    """A host name whose first label is a star."""
+    errors = [max_length(253)] if len(text) > 253 else []
+    if not (text.startswith("*.") and _full(_SUBDOMAIN, text[2:])):
+        errors.append(
+            regex_message(
+                "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must "
+                "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+                rf"\*\.{_SUBDOMAIN}",
+                "*.example.com",
+            )
+        )
+    return errors
+
+
+def is_path_segment(text: str) -> list[str]:
+    """Any name that can stand in a URL."""
+    if text in (".", ".."):
+        return [f"may not be '{text}'"]
+    return [f"may not contain '{char}'" for char in "/%" if char in text]
+
+
+def is_cidr(text: str) -> list[str]:
+    """An address and a prefix length; bits below the prefix are allowed, zones and leading zeros are not."""
+    address, slash, length = text.partition("/")
+    bits = 128 if ":" in address else 32
+    if slash and not is_valid_ip(address) and length.isascii() and length.isdigit() and str(int(length)) == length:
+        if int(length) <= bits:
+            return []
+    return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]

@@ -50,22 +50,39 @@ def _run(words: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.  Exit codes: 0 done, 1 error, 130 interrupted."""
+    """Run one command.  Exit codes: 0 done, 1 error, 130 interrupted.
+
+    As a program of its own (no `arguments`) it leaves without taking the interpreter apart, a sixth of a short command's
+    time."""
+    code = _outcome(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _outcome(words: Sequence[str]) -> int:
     try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
+        code = _run(words)
         sys.stdout.flush()
+        return code
     except CommandError as error:
         sys.stdout.flush()
         print(f"{error.prefix}{error}", file=sys.stderr)
         return error.exit_code
+    except SystemExit as stop:  # argparse after --help
+        sys.stdout.flush()
+        return stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader has gone (`tiphys get | head`): not an error, but Python would report it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return code
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -77,19 +77,25 @@ def wait_ready(options: Options, layout: Layout, timeout_seconds: float) -> floa
     """Seconds until ready.  Raises CommandError with the cause and the end of the log of what keeps dying."""
     clock, asker = SystemClock(), Asker(options, layout)
     start = clock.monotonic()
+    # What a running cluster went through before, or a killed supervisor left behind, is no failure of this start.
+    before = _restarts(layout)
     while True:
         missing = _question(options, asker)
         elapsed = clock.monotonic() - start
         if not missing:
             return elapsed
         for name, state in layout.component_states().items():
-            if int(str(state.get("restarts", 0))) >= MAX_RESTARTS:
+            if int(str(state.get("restarts", 0))) - before.get(name, 0) >= MAX_RESTARTS:
                 raise CommandError(_failure(layout, name, f"{name} keeps ending ({state.get('lastExit')})"))
         if layout.supervisor_pid() is None and elapsed > 1.0:
             raise CommandError(_failure(layout, "supervisor", "the supervisor has ended"))
         if elapsed > timeout_seconds:
             raise CommandError(f"not ready after {timeout_seconds:.0f} s: {missing}; logs: {layout.logs}")
         time.sleep(PAUSE_SECONDS)
+
+
+def _restarts(layout: Layout) -> dict[str, int]:
+    return {name: int(str(state.get("restarts", 0))) for name, state in layout.component_states().items()}
 
 
 def _failure(layout: Layout, name: str, cause: str) -> str:

@@ -55,7 +55,7 @@ _held_locks: list[int] = []  # file descriptors: a lock lasts as long as the pro
 def own_identity(data_dir: str | None, component: str) -> str:
     """host_uuid, unique among candidates; the same again after a restart, so that it takes its own Lease at once.
 
-    The uuid is in DATA_DIR/COMPONENT.identity under an exclusive lock: while a process holds it, another one of the same
+    The uuid is in DATA_DIR/COMPONENT.identity under an exclusive lock: while a process holds it, another one of that
     directory gets an identity of its own and waits its turn.  Without a directory the identity is new every time."""
     host = socket.gethostname()
     if not data_dir:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +12,6 @@ from tiphys.api.names import is_dns1123_subdomain
 from tiphys.api.status import forbidden_field, invalid, required
 
 Object = Mapping[str, Any]
-_PERCENT = re.compile(r"^[0-9]+%$", re.ASCII)
-_PERCENT_TEXT = (
-    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
-    "regex used for validation is '[0-9]+%')"
-)
 
 
 def validate(deployment: Object) -> Errors:
@@ -68,15 +62,8 @@ def _strategy(path: str, strategy: Object) -> Errors:
         return [required(f"{path}.rollingUpdate", "this should be defaulted and never be nil")]
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
     here = f"{path}.rollingUpdate"
-    errors = count_or_percent(f"{here}.maxUnavailable", unavailable) + count_or_percent(f"{here}.maxSurge", surge)
+    errors = check.count_or_percent(f"{here}.maxUnavailable", unavailable)
+    errors += check.count_or_percent(f"{here}.maxSurge", surge)
     if unavailable in (0, "0%") and surge in (0, "0%"):
         errors.append(invalid(f"{here}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0"))
-    if isinstance(unavailable, str) and _PERCENT.match(unavailable) and int(unavailable[:-1][:6]) > 100:
-        errors.append(invalid(f"{here}.maxUnavailable", unavailable, "must not be greater than 100%"))
-    return errors
-
-
-def count_or_percent(path: str, value: int | str) -> Errors:
-    if isinstance(value, str):
-        return [] if _PERCENT.match(value) else [invalid(path, value, _PERCENT_TEXT)]
-    return check.not_negative(path, value)
+    return errors + check.at_most_100_percent(f"{here}.maxUnavailable", unavailable)

@@ -25,13 +25,13 @@ def workload_errors(spec: Mapping[str, Any], *, kind: str) -> Errors:
             problems.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
         errors += problems
     labels = (template.get("metadata") or {}).get("labels") or {}
-    if not _selects(selector, labels):
+    if not selects(selector, labels):
         text = "`selector` does not match template `labels`"
         errors.append(invalid("spec.template.metadata.labels", labels, text))
     return errors + template_errors("spec.template", template, kind=kind)
 
 
-def _selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
     """An empty or broken selector has its own message; an absent one selects nothing."""
     try:
         expression = from_label_selector(selector)

@@ -131,16 +131,26 @@ def _scheduling_gates(path: str, gates: list[Object]) -> Errors:
     return errors
 
 
-def template_errors(path: str, template: Object, *, kind: str) -> Errors:
-    """The pod template of a workload that keeps its pods running."""
+def pod_template_errors(path: str, template: Object) -> Errors:
+    """A pod template, whatever its pods are for."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     errors = check.labels(f"{path}.metadata.labels", metadata.get("labels"))
-    for key in metadata.get("annotations") or {}:
-        errors += [invalid(f"{path}.metadata.annotations", key, text) for text in is_qualified_name(key.lower())]
+    errors += annotation_errors(f"{path}.metadata.annotations", metadata.get("annotations"))
     errors += pod_spec_errors(f"{path}.spec", spec)
     if spec.get("ephemeralContainers"):
         text = "ephemeral containers not allowed in pod template"
         errors.append(forbidden_field(f"{path}.spec.ephemeralContainers", text))
+    return errors
+
+
+def annotation_errors(path: str, annotations: Object | None) -> Errors:
+    return [invalid(path, key, text) for key in annotations or {} for text in is_qualified_name(key.lower())]
+
+
+def template_errors(path: str, template: Object, *, kind: str) -> Errors:
+    """The pod template of a workload that keeps its pods running."""
+    spec = template.get("spec") or {}
+    errors = pod_template_errors(path, template)
     policy = spec.get("restartPolicy", "")
     if policy in RESTART_POLICIES and policy != "Always":
         errors.append(not_supported(f"{path}.spec.restartPolicy", policy, ("Always",)))

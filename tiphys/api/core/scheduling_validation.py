@@ -71,7 +71,7 @@ def affinity_errors(path: str, affinity: Object) -> Errors:
     node = affinity.get("nodeAffinity")
     if node is not None:
         if node.get(_REQUIRED) is not None:
-            errors += _node_selector(f"{path}.nodeAffinity.{_REQUIRED}", node[_REQUIRED])
+            errors += node_selector_errors(f"{path}.nodeAffinity.{_REQUIRED}", node[_REQUIRED])
         errors += check.each(f"{path}.nodeAffinity.{_PREFERRED}", node.get(_PREFERRED), _preferred_node)
     for kind in ("podAffinity", "podAntiAffinity"):
         pods = affinity.get(kind) or {}
@@ -80,7 +80,7 @@ def affinity_errors(path: str, affinity: Object) -> Errors:
     return errors
 
 
-def _node_selector(path: str, selector: Object) -> Errors:
+def node_selector_errors(path: str, selector: Object) -> Errors:
     terms = selector.get("nodeSelectorTerms") or []
     if not terms:
         return [required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")]

@@ -16,6 +16,7 @@ _MODULES = {
     ("", "ConfigMap"): "data",
     ("", "Secret"): "data",
     ("", "Namespace"): "namespace",
+    ("", "ServiceAccount"): "serviceaccount",
     ("apps", "Deployment"): "workload",
     ("apps", "ReplicaSet"): "workload",
 }

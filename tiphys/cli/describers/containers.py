@@ -1,11 +1,15 @@
-"""Containers and volumes, as pods and pod templates show them."""
+"""Containers and tolerations, as pods and pod templates show them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from tiphys.cli.describers.parts import mapping, time_text
+from tiphys.cli.describers.environment import environment_lines
+from tiphys.cli.describers.parts import annotations, mapping, time_text
+from tiphys.cli.describers.volumes import volume_lines
+
+Items = list[dict[str, Any]]
 
 
 def template_lines(template: dict[str, Any]) -> list[str]:
@@ -14,48 +18,53 @@ def template_lines(template: dict[str, Any]) -> list[str]:
     metadata = template.get("metadata") or {}
     lines = ["Pod Template:", *(f"  {line}" for line in mapping("Labels", metadata.get("labels")))]
     if metadata.get("annotations"):
-        lines += [f"  {line}" for line in mapping("Annotations", metadata["annotations"], ": ")]
+        lines += [f"  {line}" for line in annotations(metadata)]
     if spec.get("serviceAccountName"):
         lines.append(f"  Service Account:\t{spec['serviceAccountName']}")
     if spec.get("initContainers"):
-        lines += ["  Init Containers:", *_containers(spec["initContainers"], {}, indent="   ")]
-    lines += ["  Containers:", *_containers(spec["containers"], {}, indent="   ")]
-    lines += [f"  {line}" for line in volume_lines(spec)]
+        lines += ["  Init Containers:", *_containers(spec["initContainers"], {}, None, indent="   ")]
+    lines += ["  Containers:", *_containers(spec["containers"], {}, None, indent="   ")]
+    lines += volume_lines(spec.get("volumes"), indent="  ")
     lines += [f"  {line}" for line in mapping("Node-Selectors", spec.get("nodeSelector"))]
     return lines + [f"  {line}" for line in toleration_lines(spec)]
 
 
-def container_lines(title: str, containers: list[dict[str, Any]], statuses: list[dict[str, Any]]) -> list[str]:
+def container_lines(title: str, containers: Items, statuses: Items, pod: dict[str, Any]) -> list[str]:
     """`Containers:` of a pod with what the node says of each."""
     by_name = {status["name"]: status for status in statuses}
-    return [f"{title}:", *_containers(containers, by_name, indent="  ")] if containers else []
+    return [f"{title}:", *_containers(containers, by_name, pod, indent="  ")] if containers else []
 
 
-def _containers(containers: list[dict[str, Any]], statuses: dict[str, dict[str, Any]], *, indent: str) -> Iterator[str]:
+def _containers(
+    containers: Items, statuses: dict[str, dict[str, Any]], pod: dict[str, Any] | None, *, indent: str
+) -> Iterator[str]:
     for container in containers:
         yield f"{indent}{container['name']}:"
-        for line in _container(container, statuses.get(container["name"])):
+        for line in _container(container, statuses.get(container["name"]), pod):
             yield f"    {line}"
 
 
-def _container(container: dict[str, Any], status: dict[str, Any] | None) -> Iterator[str]:
+def _container(container: dict[str, Any], status: dict[str, Any] | None, pod: dict[str, Any] | None) -> Iterator[str]:
     if status:
         yield f"Container ID:\t{status.get('containerID', '')}"
     yield f"Image:\t{container.get('image', '')}"
     if status:
         yield f"Image ID:\t{status.get('imageID', '')}"
-    ports = [f"{port['containerPort']}/{port.get('protocol', 'TCP')}" for port in container.get("ports") or []]
-    hosts = [f"{port.get('hostPort', 0)}/{port.get('protocol', 'TCP')}" for port in container.get("ports") or []]
-    plural = "s" if len(ports) > 1 else ""
-    yield f"Port{plural}:\t{', '.join(ports) or '<none>'}"
-    yield f"Host Port{plural}:\t{', '.join(hosts) or '<none>'}"
+    plural = "s" if len(container.get("ports") or []) > 1 else ""
+    yield f"Port{plural}:\t{_ports(container, 'containerPort')}"
+    yield f"Host Port{plural}:\t{_ports(container, 'hostPort')}"
+    seccomp = (container.get("securityContext") or {}).get("seccompProfile")
+    if seccomp:
+        yield f"SeccompProfile:\t{seccomp.get('type', '')}"
+        if seccomp.get("type") == "Localhost":
+            yield f"LocalhostProfile:\t{seccomp.get('localhostProfile', '')}"
     for title, field in (("Command", "command"), ("Args", "args")):
         if container.get(field):
             yield f"{title}:"
-            yield from (f"  {word}" for text in container[field] for word in text.splitlines() or [""])
+            yield from (f"  {word}" for text in container[field] for word in text.split("\n"))
     if status:
         yield from _state("State", status.get("state") or {})
-        if status.get("lastState"):
+        if "terminated" in (status.get("lastState") or {}):
             yield from _state("Last State", status["lastState"])
         yield f"Ready:\t{status.get('ready', False)}"
         yield f"Restart Count:\t{status.get('restartCount', 0)}"
@@ -67,7 +76,7 @@ def _container(container: dict[str, Any], status: dict[str, Any] | None) -> Iter
     for title, field in (("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")):
         if container.get(field):
             yield f"{title}:\t{probe_text(container[field])}"
-    yield from _environment(container)
+    yield from environment_lines(container, pod)
     mounts = container.get("volumeMounts") or []
     yield "Mounts:" if mounts else "Mounts:\t<none>"
     for mount in sorted(mounts, key=lambda item: item["mountPath"]):
@@ -75,22 +84,42 @@ def _container(container: dict[str, Any], status: dict[str, Any] | None) -> Iter
         yield f"  {mount['mountPath']} from {mount['name']} ({'ro' if mount.get('readOnly') else 'rw'}{path})"
 
 
+def _ports(container: dict[str, Any], field: str) -> str:
+    """80/TCP, 443/TCP (tls)"""
+    texts = []
+    for port in container.get("ports") or []:
+        name = f" ({port['name']})" if port.get("name") else ""
+        texts.append(f"{port.get(field, 0)}/{port.get('protocol', 'TCP')}{name}")
+    return ", ".join(texts) or "<none>"
+
+
+def _seconds(count: int) -> str:
+    """Go's way of writing whole seconds: 0s, 1m30s, 2h0m0s."""
+    hours, minutes, seconds = count // 3600, count // 60 % 60, count % 60
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}s"
+
+
 def probe_text(probe: dict[str, Any]) -> str:
-    """http-get http://:80/ delay=0s timeout=1s period=10s #success=1 #failure=3."""
+    """http-get http://:80/ delay=0s timeout=1s period=10s successThreshold=1 failureThreshold=3."""
     if "exec" in probe:
         action = f"exec [{' '.join(probe['exec'].get('command') or [])}]"
     elif "httpGet" in probe:
         http = probe["httpGet"]
         scheme = http.get("scheme", "HTTP").lower()
-        action = f"http-get {scheme}://{http.get('host', '')}:{http['port']}{http.get('path', '')}"
+        host = f"[{http['host']}]" if ":" in http.get("host", "") else http.get("host", "")
+        action = f"http-get {scheme}://{host}:{http['port']}{http.get('path', '')}"
     elif "tcpSocket" in probe:
         action = f"tcp-socket {probe['tcpSocket'].get('host', '')}:{probe['tcpSocket']['port']}"
     else:
-        action = f"grpc <pod>:{(probe.get('grpc') or {}).get('port', '')}"
+        grpc = probe.get("grpc") or {}
+        action = f"grpc <pod>:{grpc.get('port', '')} {grpc.get('service') or ''}"
+    delay, timeout, period = (
+        _seconds(probe.get(field, default))
+        for field, default in (("initialDelaySeconds", 0), ("timeoutSeconds", 1), ("periodSeconds", 10))
+    )
     numbers = (
-        f"delay={probe.get('initialDelaySeconds', 0)}s timeout={probe.get('timeoutSeconds', 1)}s "
-        f"period={probe.get('periodSeconds', 10)}s #success={probe.get('successThreshold', 1)} "
-        f"#failure={probe.get('failureThreshold', 3)}"
+        f"delay={delay} timeout={timeout} period={period} "
+        f"successThreshold={probe.get('successThreshold', 1)} failureThreshold={probe.get('failureThreshold', 3)}"
     )
     return f"{action} {numbers}"
 
@@ -107,6 +136,8 @@ def _state(title: str, state: dict[str, Any]) -> Iterator[str]:
         if ended.get("message"):
             yield f"  Message:\t{ended['message']}"
         yield f"  Exit Code:\t{ended.get('exitCode', 0)}"
+        if ended.get("signal"):
+            yield f"  Signal:\t{ended['signal']}"
         yield f"  Started:\t{time_text(ended.get('startedAt'))}"
         yield f"  Finished:\t{time_text(ended.get('finishedAt'))}"
     else:
@@ -114,46 +145,6 @@ def _state(title: str, state: dict[str, Any]) -> Iterator[str]:
         reason = (state.get("waiting") or {}).get("reason")
         if reason:
             yield f"  Reason:\t{reason}"
-
-
-def _environment(container: dict[str, Any]) -> Iterator[str]:
-    for source in container.get("envFrom") or []:
-        kind, field = ("ConfigMap", "configMapRef") if "configMapRef" in source else ("Secret", "secretRef")
-        optional = str(bool((source.get(field) or {}).get("optional"))).lower()
-        yield "Environment Variables from:"
-        yield f"  {(source.get(field) or {}).get('name', '')}\t{kind}\tOptional: {optional}"
-    variables = container.get("env") or []
-    yield "Environment:" if variables else "Environment:\t<none>"
-    for item in variables:
-        yield f"  {item['name']}:\t{_variable(item)}"
-
-
-def _variable(item: dict[str, Any]) -> str:
-    source = item.get("valueFrom")
-    if not source:
-        return str(item.get("value", ""))
-    if "fieldRef" in source:
-        return f"({source['fieldRef'].get('apiVersion', 'v1')}:{source['fieldRef']['fieldPath']})"
-    if "resourceFieldRef" in source:
-        return f"({source['resourceFieldRef']['resource']})"
-    kind, field = ("config map", "configMapKeyRef") if "configMapKeyRef" in source else ("secret", "secretKeyRef")
-    reference = source.get(field) or {}
-    optional = str(bool(reference.get("optional"))).lower()
-    return (
-        f"<set to the key '{reference.get('key', '')}' of {kind} '{reference.get('name', '')}'>\tOptional: {optional}"
-    )
-
-
-def volume_lines(spec: dict[str, Any]) -> Iterator[str]:
-    volumes = spec.get("volumes") or []
-    yield "Volumes:" if volumes else "Volumes:\t<none>"
-    for volume in volumes:
-        yield f"  {volume['name']}:"
-        source = next((key for key in volume if key != "name"), "emptyDir")
-        yield f"    Type:\t{source[:1].upper()}{source[1:]}"
-        for key, value in sorted((volume.get(source) or {}).items()):
-            if not isinstance(value, (dict, list)):
-                yield f"    {key[:1].upper()}{key[1:]}:\t{value}"
 
 
 def toleration_lines(spec: dict[str, Any]) -> list[str]:

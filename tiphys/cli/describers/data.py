@@ -18,7 +18,7 @@ def describe(server: Server, obj: dict[str, Any], clock: Clock) -> list[str]:
         return lines + [f"{key}:\t{len(base64.b64decode(value))} bytes" for key, value in sorted(data.items())]
     lines += ["", "Data", "===="]
     for key, value in sorted(data.items()):
-        lines += [f"{key}:", "----", *value.replace("\t", "    ").splitlines(), ""]
+        lines += [f"{key}:", "----", value, ""]
     lines += ["", "BinaryData", "===="]
     binary = obj.get("binaryData") or {}
     return lines + [f"{key}: {len(base64.b64decode(value))} bytes" for key, value in sorted(binary.items())] + [""]

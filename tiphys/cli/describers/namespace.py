@@ -16,4 +16,8 @@ def describe(server: Server, obj: dict[str, Any], clock: Clock) -> list[str]:
         *labels_and_annotations(obj),
         f"Status:\t{status.get('phase', '')}",
         *conditions(status.get("conditions") or [], reasons=True),
+        "",
+        "No resource quota.",
+        "",
+        "No LimitRange resource.",
     ]

@@ -1,15 +1,17 @@
-"""Node: addresses, capacity, conditions, and the pods that use it."""
+"""Node: addresses, capacity, conditions, its lease, and the pods that use it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from tiphys.api.quantity import milli, value
-from tiphys.cli.describers.parts import age, heading, labels_and_annotations, time_text
+from tiphys.cli.describers.allocation import allocated_lines, pod_lines
+from tiphys.cli.describers.parts import heading, labels_and_annotations, time_text
+from tiphys.cli.errors import ServerError
 from tiphys.cli.server import Server
 from tiphys.clock import Clock
 
+_ROLE_PREFIX = "node-role.kubernetes.io/"
 _INFO = (
     ("Machine ID", "machineID"),
     ("System UUID", "systemUUID"),
@@ -25,12 +27,12 @@ _INFO = (
 
 def describe(server: Server, obj: dict[str, Any], clock: Clock) -> list[str]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    name = obj["metadata"]["name"]
-    prefix = "node-role.kubernetes.io/"
-    labels = obj["metadata"].get("labels") or {}
-    roles = sorted(key[len(prefix) :] for key in labels if key.startswith(prefix))
+    name, labels = obj["metadata"]["name"], obj["metadata"].get("labels") or {}
+    roles = sorted(key[len(_ROLE_PREFIX) :] for key in labels if key.startswith(_ROLE_PREFIX))
     taints = [_taint(taint) for taint in spec.get("taints") or []] or ["<none>"]
-    pods = server.get("/api/v1/pods", {"fieldSelector": f"spec.nodeName={name}"})["items"]
+    found = server.get("/api/v1/pods", {"fieldSelector": f"spec.nodeName={name}"})["items"]
+    pods = [pod for pod in found if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+    allocatable = status.get("allocatable") or status.get("capacity") or {}
     return [
         *heading(obj, namespaced=False),
         f"Roles:\t{','.join(roles) or '<none>'}",
@@ -39,6 +41,7 @@ def describe(server: Server, obj: dict[str, Any], clock: Clock) -> list[str]:
         f"Taints:\t{taints[0]}",
         *(f"\t{taint}" for taint in taints[1:]),
         f"Unschedulable:\t{'true' if spec.get('unschedulable') else 'false'}",
+        *_lease(server, name),
         *_conditions(status.get("conditions") or []),
         "Addresses:",
         *(f"  {item['type']}:\t{item['address']}" for item in status.get("addresses") or []),
@@ -49,12 +52,28 @@ def describe(server: Server, obj: dict[str, Any], clock: Clock) -> list[str]:
         "System Info:",
         *(f"  {title}:\t{(status.get('nodeInfo') or {}).get(field, '')}" for title, field in _INFO),
         *([f"PodCIDR:\t{spec['podCIDR']}"] if spec.get("podCIDR") else []),
-        *_pods(pods, clock),
+        *([f"PodCIDRs:\t{','.join(spec['podCIDRs'])}"] if spec.get("podCIDRs") else []),
+        *([f"ProviderID:\t{spec['providerID']}"] if spec.get("providerID") else []),
+        *pod_lines(pods, allocatable, clock),
+        *allocated_lines(pods, allocatable),
     ]
 
 
 def _taint(taint: dict[str, str]) -> str:
     return f"{taint['key']}{'=' + taint['value'] if taint.get('value') else ''}:{taint['effect']}"
+
+
+def _lease(server: Server, name: str) -> list[str]:
+    try:
+        spec = server.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}").get("spec") or {}
+    except ServerError:
+        return []
+    return [
+        "Lease:",
+        f"  HolderIdentity:\t{spec.get('holderIdentity') or '<unset>'}",
+        f"  AcquireTime:\t{time_text(spec.get('acquireTime'))}",
+        f"  RenewTime:\t{time_text(spec.get('renewTime'))}",
+    ]
 
 
 def _conditions(items: list[dict[str, Any]]) -> Iterator[str]:
@@ -63,20 +82,5 @@ def _conditions(items: list[dict[str, Any]]) -> Iterator[str]:
     yield "  ----\t------\t-----------------\t------------------\t------\t-------"
     for item in items:
         beat, changed = time_text(item.get("lastHeartbeatTime")), time_text(item.get("lastTransitionTime"))
-        yield f"  {item['type']}\t{item['status']}\t{beat}\t{changed}\t{item.get('reason')}\t{item.get('message')}"
-
-
-def _pods(pods: list[dict[str, Any]], clock: Clock) -> Iterator[str]:
-    live = [pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
-    yield f"Non-terminated Pods:\t({len(live)} in total)"
-    yield "  Namespace\tName\tCPU Requests\tMemory Requests\tAge"
-    yield "  ---------\t----\t------------\t---------------\t---"
-    for pod in live:
-        cpu = memory = 0
-        for container in pod["spec"]["containers"]:
-            requests = (container.get("resources") or {}).get("requests") or {}
-            cpu += milli(requests.get("cpu", "0"))
-            memory += value(requests.get("memory", "0"))
-        metadata = pod["metadata"]
-        amounts = f"{cpu}m\t{memory // (1024 * 1024)}Mi"
-        yield f"  {metadata['namespace']}\t{metadata['name']}\t{amounts}\t{age(metadata['creationTimestamp'], clock)}"
+        reason, message = item.get("reason", ""), item.get("message", "")
+        yield f"  {item['type']} \t{item['status']} \t{beat} \t{changed} \t{reason} \t{message}"

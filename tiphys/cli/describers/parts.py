@@ -9,6 +9,9 @@ from typing import Any
 from tiphys.api.times import human_duration, parse_time
 from tiphys.clock import Clock
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+ANNOTATION_WIDTH = 140
+
 
 def time_text(text: str | None) -> str:
     """Mon, 02 Jan 2026 03:04:05 +0000."""
@@ -39,8 +42,29 @@ def labels_and_annotations(obj: Mapping[str, Any]) -> list[str]:
     metadata = obj["metadata"]
     return [
         *mapping("Labels", metadata.get("labels")),
-        *mapping("Annotations", metadata.get("annotations"), ": "),
+        *annotations(metadata),
     ]
+
+
+def annotations(metadata: Mapping[str, Any]) -> list[str]:
+    """`Annotations:`; a long or many-lined value stands below its key.  What `kubectl apply` noted is left out."""
+    lines: list[str] = []
+    for key, value in sorted((metadata.get("annotations") or {}).items()):
+        if key == LAST_APPLIED:
+            continue
+        text = value.removesuffix("\n")
+        if len(text) + len(key) + 2 > ANNOTATION_WIDTH or "\n" in text:
+            lines += [f"{key}:", *(f"  {_shortened(line)}" for line in text.split("\n"))]
+        else:
+            lines.append(f"{key}: {text}")
+    if not lines:
+        return ["Annotations:\t<none>"]
+    return [f"Annotations:\t{lines[0]}", *(f"\t{line}" for line in lines[1:])]
+
+
+def _shortened(line: str) -> str:
+    limit = ANNOTATION_WIDTH - 2
+    return line if len(line) <= limit else line[:limit] + "..."
 
 
 def controlled_by(obj: Mapping[str, Any]) -> list[str]:
@@ -68,7 +92,7 @@ def conditions(items: Sequence[Mapping[str, Any]], *, reasons: bool) -> list[str
     if not items:
         return []
     if not reasons:
-        rows = [f"  {item['type']}\t{item['status']}" for item in items]
+        rows = [f"  {item['type']} \t{item['status']} " for item in items]
         return ["Conditions:", "  Type\tStatus", *rows]
-    rows = [f"  {item['type']}\t{item['status']}\t{item.get('reason', '')}" for item in items]
+    rows = [f"  {item['type']} \t{item['status']}\t{item.get('reason', '')}" for item in items]
     return ["Conditions:", "  Type\tStatus\tReason", "  ----\t------\t------", *rows]

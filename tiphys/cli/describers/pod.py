@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiphys.cli.describers.containers import container_lines, toleration_lines, volume_lines
+from tiphys.cli.describers.containers import container_lines, toleration_lines
 from tiphys.cli.describers.parts import (
     conditions,
     controlled_by,
@@ -13,6 +13,7 @@ from tiphys.cli.describers.parts import (
     mapping,
     time_text,
 )
+from tiphys.cli.describers.volumes import volume_lines
 from tiphys.cli.server import Server
 from tiphys.clock import Clock
 
@@ -41,10 +42,10 @@ def describe(server: Server, obj: dict[str, Any], clock: Clock) -> list[str]:
     lines += ["IPs:", *(f"  IP:\t{address}" for address in addresses)] if addresses else ["IPs:\t<none>"]
     lines += controlled_by(obj)
     initial = spec.get("initContainers") or []
-    lines += container_lines("Init Containers", initial, status.get("initContainerStatuses") or [])
-    lines += container_lines("Containers", spec["containers"], status.get("containerStatuses") or [])
+    lines += container_lines("Init Containers", initial, status.get("initContainerStatuses") or [], obj)
+    lines += container_lines("Containers", spec["containers"], status.get("containerStatuses") or [], obj)
     lines += conditions(status.get("conditions") or [], reasons=False)
-    lines += volume_lines(spec)
+    lines += volume_lines(spec.get("volumes"))
     lines.append(f"QoS Class:\t{status.get('qosClass', '')}")
     lines += mapping("Node-Selectors", spec.get("nodeSelector"))
     return [*lines, *toleration_lines(spec)]

@@ -1,0 +1,71 @@
+"""`python -m tests.benchmarks [SECTION...]`: all figures in one run, as one table.  Nothing here is asserted.
+
+Sections: start, idle, pods, api, store; all of them without arguments.  Everything runs inside a network namespace and a
+directory of its own, which are removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks import api, cluster, storage
+from tests.benchmarks.meter import cpu_pressure
+from tests.benchmarks.report import Report
+from tests.machine import Machine
+
+SECTIONS = ("start", "idle", "pods", "api", "store")
+
+
+def with_a_node(directory: Path, wanted: set[str], report: Report) -> None:
+    with Machine(directory) as machine:
+        image = cluster.test_image(machine)
+        if "start" in wanted:
+            print("== starting", flush=True)
+            cluster.starting(machine, report)
+            cluster.first_pod(machine, image, report)
+        else:
+            machine.up()
+        if "idle" in wanted:
+            print(f"== idle for {cluster.IDLE_SECONDS} s", flush=True)
+            cluster.idle(machine, report)
+        if "pods" in wanted:
+            print("== starting pods", flush=True)
+            cluster.image_is_present(machine, image)
+            asyncio.run(cluster.pod_starts(machine, image, report))
+
+
+def without_a_node(directory: Path, report: Report) -> None:
+    print("== API server, sqlite, no node", flush=True)
+    with Machine(directory) as machine:
+        machine.up("--no-node")
+        asyncio.run(api.measure(machine, report))
+
+
+def main(words: list[str]) -> int:
+    wanted = set(words or SECTIONS)
+    if unknown := wanted - set(SECTIONS):
+        print(f"no such section: {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}", file=sys.stderr)
+        return 1
+    report = Report()
+    print(f"CPU pressure at the start: {cpu_pressure():.0f} % (wall times mean little above 30 %)", flush=True)
+    with tempfile.TemporaryDirectory(prefix="tiphys-bench-") as directory:
+        if wanted & {"start", "idle", "pods"}:
+            with_a_node(Path(directory) / "node", wanted, report)
+        if "api" in wanted:
+            without_a_node(Path(directory) / "api", report)
+    if "store" in wanted:
+        print("== stores alone", flush=True)
+        asyncio.run(storage.main())
+    print(f"\n{report}\n")
+    print(
+        "The ratio is ours to the peer's best figure.  Only bare conmon + crun ran here, in turns with ours; all other"
+    )
+    print("peers are quoted, since no Kubernetes binaries are at hand: compare their figures with care.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

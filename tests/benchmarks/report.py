@@ -1,0 +1,44 @@
+"""The table of figures: what, ours, the peer's, the ratio, where the peer's figure is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.benchmarks.meter import cpu_pressure
+from tests.benchmarks.peers import Peer
+
+BUSY_PERCENT = 30.0
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    ours: str
+    peer: str = ""
+    ratio: str = ""
+    source: str = ""
+
+
+class Report:
+    """Collects rows and says each on stderr-like progress lines as it comes."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def add(self, what: str, value: float, unit: str, peer: Peer | None = None) -> None:
+        """A figure; its ratio is ours to the peer's best."""
+        digits = 2 if value < 10 else 1 if value < 100 else 0
+        ours = f"{value:,.{digits}f} {unit}" + (" (busy machine)" if cpu_pressure() > BUSY_PERCENT else "")
+        if peer is None:
+            row = Row(what, ours)
+        else:
+            row = Row(what, ours, peer.text, f"{value / peer.best:.2f}", peer.source)
+        self.rows.append(row)
+        print(f"  {row.what}: {row.ours}", flush=True)
+
+    def __str__(self) -> str:
+        head = Row("what", "ours", "peer", "ratio", "peer's source")
+        rows = [(r.what, r.ours, r.peer, r.ratio, r.source) for r in (head, *self.rows)]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
