@@ -18,12 +18,17 @@ from apiserver.admission.plugins import builtin_admission
 from apiserver.authentication import AuthenticatorChain
 from apiserver.authentication.anonymous import Anonymous
 from apiserver.authentication.clientcert import ClientCertificates
+from apiserver.authentication.issuer import Issuer, OpenIdDocuments
 from apiserver.authentication.serviceaccount import ServiceAccountTokens, TokenSigner
-from apiserver.authorization import Authorizer, Union
-from apiserver.authorization.bootstrap import GROUPS, USERS
+from apiserver.authorization import Union
+from apiserver.authorization.aggregation import ClusterRoleAggregation
+from apiserver.authorization.escalation import EscalationCheck
 from apiserver.authorization.node import NodeAuthorizer
-from apiserver.authorization.rules import AlwaysAllowGroups, RuleAuthorizer
+from apiserver.authorization.privilegedgroups import PrivilegedGroups
+from apiserver.authorization.rbac import RbacAuthorizer, RbacIndex
+from apiserver.authorization.reconciliation import ensure_defaults
 from apiserver.bootstrap import Bootstrap
+from apiserver.crd.controller import CustomResources
 from apiserver.discovery import Discovery
 from apiserver.dispatch import Dispatcher
 from apiserver.filters.auditid import audit_id
@@ -45,12 +50,14 @@ from apiserver.registry.services import ServiceAllocator
 from apiserver.registry.strategies import builtin_strategies
 from apiserver.request import Handler, chain
 from apiserver.resources import Resources, selectable_fields
-from apiserver.server import HttpServer, tls_context
-from apiserver.storage.compactor import Compactor
+from apiserver.server import BODY_SECONDS, IDLE_SECONDS, HttpServer, tls_context
+from apiserver.storage.compactor import INTERVAL_SECONDS, Compactor
+from apiserver.storage.consistency import ConsistencyCheck
 from apiserver.storage.open_store import open_store
 from apiserver.storage.store import Store
 from apiserver.storage.watchcache import WatchCache
-from apiserver.subresources.log import Kubelets
+from apiserver.subresources.kubelets import Agents
+from apiserver.subresources.proxy import Proxy
 from apiserver.subresources.table import subresources, virtual_kinds
 from apiserver.version import GIT_VERSION, MAJOR, MINOR, version_document
 from tiphys.api.kinds import builtin_registry
@@ -58,6 +65,12 @@ from tiphys.clock import Clock
 from tiphys.logs import fields
 
 _log = logging.getLogger(__name__)
+
+
+LISTED_PATHS = (
+    "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2",
+    "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,10 @@ class Options:
     advertise_address: str = ""
     port: int = 6443
     service_cluster_ip_range: str = "10.96.0.0/16"
+    idle_seconds: float = IDLE_SECONDS
+    body_seconds: float = BODY_SECONDS
+    compaction_seconds: float = INTERVAL_SECONDS
+    issuer: Issuer = Issuer()  # noqa: RUF009 - frozen
 
 
 class ApiServer:
@@ -83,6 +100,7 @@ class ApiServer:
         self._store: Store | None = None
         self._cache: WatchCache | None = None
         self._http: HttpServer | None = None
+        self._proxy: Proxy | None = None
         self._background: list[asyncio.Task[None]] = []
         self._ready = False
 
@@ -99,18 +117,28 @@ class ApiServer:
         strategies = builtin_strategies(registry, allocator.strategy())
         self.resources = resources = Resources(registry, self._store, self._cache, strategies)
         handler, bootstrap = self._build(resources)
+        custom = CustomResources(resources, self._clock, self._kinds_changed)
+        custom.start()
         await self._repair(resources, allocator)
         await bootstrap.namespaces()
-        self._http = HttpServer(handler)
+        await bootstrap.priority_classes()
+        await ensure_defaults(bootstrap, resources)
+        aggregation = ClusterRoleAggregation(resources, bootstrap)
+        await aggregation.sync()
+        self._http = HttpServer(handler, idle_seconds=options.idle_seconds, body_seconds=options.body_seconds)
         context = tls_context(
             options.pki_dir / "apiserver.crt", options.pki_dir / "apiserver.key", options.pki_dir / "ca.crt"
         )
         self.port = await self._http.start(options.bind_address, options.port, context)
         await bootstrap.kubernetes_service(str(network[1]), self._advertised(), self.port)
         self._background = [
-            asyncio.create_task(Compactor(self._cache).run(), name="compactor"),
+            asyncio.create_task(Compactor(self._cache, self._options.compaction_seconds).run(), name="compactor"),
             asyncio.create_task(Expiry(resources, self._clock).run(), name="expiry"),
+            asyncio.create_task(custom.run(), name="custom-resources"),
+            asyncio.create_task(aggregation.run(), name="clusterrole-aggregation"),
         ]
+        if options.store.startswith("etcd"):
+            self._background.append(asyncio.create_task(ConsistencyCheck(self._cache).run(), name="consistency"))
         self._ready = True
         _log.info("serving", extra=fields(address=options.bind_address, port=self.port, version=GIT_VERSION))
 
@@ -124,8 +152,15 @@ class ApiServer:
             await self._cache.close()  # ends every watch, so that connections close at once
         if self._http is not None:
             await self._http.close()
+        if self._proxy is not None:
+            await self._proxy.close()
         if self._store is not None:
             await self._store.close()
+
+    def _kinds_changed(self, group: str) -> None:
+        """A custom resource came, went or looks different."""
+        self._discovery.invalidate()
+        self._openapi.invalidate(group)
 
     def _advertised(self) -> str:
         address = self._options.advertise_address or self._options.bind_address
@@ -139,20 +174,22 @@ class ApiServer:
     def _build(self, resources: Resources) -> tuple[Handler, Bootstrap]:
         """The request chain, outermost filter first."""
         pki, clock = self._options.pki_dir, self._clock
-        tokens = ServiceAccountTokens(pki / "sa.pub", resources.lookup, clock)
+        tokens = ServiceAccountTokens(pki / "sa.pub", resources.lookup, clock, self._options.issuer)
         authenticators = AuthenticatorChain([ClientCertificates(), tokens, Anonymous()])
-        authorizer = _authorizer(resources)
-        admission = builtin_admission(resources)
+        rbac = RbacAuthorizer(RbacIndex(resources.cache))
+        authorizer = Union([PrivilegedGroups(), NodeAuthorizer(resources), rbac])
+        admission = builtin_admission(resources, last=[EscalationCheck(authorizer, rbac)])
         metrics, inflight = Metrics(), InFlight()
         _fill_metrics(metrics, inflight, resources)
-        kubelets = Kubelets(
+        agents = Agents(
             resources, pki / "ca.crt", pki / "apiserver-kubelet-client.crt", pki / "apiserver-kubelet-client.key"
         )
+        self._proxy = Proxy(agents, authorizer)
         dispatcher = Dispatcher(
             resources,
             admission,
             clock,
-            subresources(TokenSigner(pki / "sa.key", clock), kubelets),
+            subresources(TokenSigner(pki / "sa.key", clock, self._options.issuer), agents, self._proxy),
             self._paths(resources, metrics).handle,
             virtual_kinds(authorizer, tokens),
         )
@@ -171,20 +208,24 @@ class ApiServer:
         return chain(filters, dispatcher.handle), Bootstrap(resources, admission, clock)
 
     def _paths(self, resources: Resources, metrics: Metrics) -> Paths:
-        discovery = Discovery(resources.registry, f"{self._advertised()}:{self._options.port}")
+        address = f"{self._advertised()}:{self._options.port}"
+        self._discovery = Discovery(resources.registry, address)
+        self._openapi = OpenApi(resources.registry)
+        open_id = OpenIdDocuments(self._options.issuer, (self._options.pki_dir / "sa.pub").read_bytes(), address)
         health = Health(self._checks())
         handlers: dict[str, Handler] = {
-            "api": discovery.handle,
-            "apis": discovery.handle,
-            "openapi": OpenApi(resources.registry).handle,
+            "api": self._discovery.handle,
+            "apis": self._discovery.handle,
+            "openapi": self._openapi.handle,
+            ".well-known": open_id.handle,
+            "openid": open_id.handle,
             "version": version,
             "metrics": metrics.handle,
             "livez": health.handle,
             "readyz": health.handle,
             "healthz": health.handle,
         }
-        listed = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz"]
-        return Paths(handlers, [*listed, "/version"])
+        return Paths(handlers, list(LISTED_PATHS))
 
     def _checks(self) -> Mapping[str, Mapping[str, Check]]:
         async def store() -> None:
@@ -203,6 +244,7 @@ class ApiServer:
         hooks = {
             "poststarthook/start-system-namespaces-controller": started,
             "poststarthook/bootstrap-controller": started,
+            "poststarthook/rbac/bootstrap-roles": started,
         }
         ready = {**live, "etcd-readiness": store, "informer-sync": cache, **hooks}
         return {"livez": {**live, **hooks}, "readyz": ready, "healthz": {**live, **hooks}}
@@ -211,11 +253,6 @@ class ApiServer:
 def _reader_of(key: str, readers: Mapping[str, Fields]) -> Fields | None:
     parts = key.split("/", 4)  # "", "registry", group, plural, rest
     return readers.get(f"{parts[2]}/{parts[3]}") if len(parts) == 5 else None
-
-
-def _authorizer(resources: Resources) -> Authorizer:
-    """system:masters first; RBAC objects join the union as one more authorizer."""
-    return Union([AlwaysAllowGroups(["system:masters"]), NodeAuthorizer(resources), RuleAuthorizer(USERS, GROUPS)])
 
 
 def _fill_metrics(metrics: Metrics, inflight: InFlight, resources: Resources) -> None:

@@ -79,6 +79,8 @@ class Dispatcher:
         if kind is None or (info.segments and info.subresource != "proxy"):
             raise no_such_path()
         request.served = True
+        if kind.deprecation:
+            request.warn(kind.deprecation)
         self._check_scope(request, kind)
         scope = Scope(kind, self._resources.of(kind), self._resources, self._admission, self._clock, info.subresource)
         function = self._function(request, kind)

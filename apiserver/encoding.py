@@ -1,7 +1,7 @@
-"""From objects to answers: JSON, YAML, Status, gzip.
+"""From objects to answers: JSON, YAML, protobuf, Status, gzip.
 
-What must stay true: bytes that the watch cache already holds are sent as they are; only Table, PartialObjectMetadata
-and YAML are made per request.
+What must stay true: bytes that the watch cache already holds are sent as they are; only Table, PartialObjectMetadata,
+YAML and protobuf are made per request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import orjson
 import yaml
 from isal import igzip
 
-from apiserver.negotiation import JSON, YAML, Accepted
+from apiserver.negotiation import JSON, PROTOBUF, YAML, Accepted
+from apiserver.protobuf import encode_object
 from apiserver.request import Request, Response
 from tiphys.api.status import StatusError
 
@@ -31,18 +32,19 @@ def dump_yaml(value: Any) -> bytes:
     return text.encode()
 
 
-def encode(value: Any, accepted: Accepted) -> bytes:
-    return dump_yaml(value) if accepted.media_type == YAML else dump(value)
-
-
 def object_response(value: Any, accepted: Accepted, status: int = 200) -> Response:
-    return Response(status, encode(value, accepted), accepted.content_type)
+    """What has no protobuf form is answered in JSON to those who prefer protobuf."""
+    if accepted.media_type == PROTOBUF:
+        raw = encode_object(value)
+        return Response(status, dump(value), JSON) if raw is None else Response(status, raw, PROTOBUF)
+    encoded = dump_yaml(value) if accepted.media_type == YAML else dump(value)
+    return Response(status, encoded, accepted.content_type)
 
 
 def bytes_response(encoded: bytes, accepted: Accepted, status: int = 200) -> Response:
-    """An answer of JSON bytes that exist already; decoded again only for YAML."""
-    if accepted.media_type == YAML:
-        return Response(status, dump_yaml(orjson.loads(encoded)), YAML)
+    """An answer of JSON bytes that exist already; decoded again only for YAML and protobuf."""
+    if accepted.media_type != JSON:
+        return object_response(orjson.loads(encoded), accepted, status)
     return Response(status, encoded, JSON)
 
 

@@ -1,7 +1,8 @@
 """Media types: what the client will accept and what its body is.
 
-What must stay true: JSON is an answer to every client that lists JSON or protobuf (clients decode by the answer's
-Content-Type); Table and PartialObjectMetadata are offered only where the client named them.
+What must stay true: protobuf goes to those who ask for it first and only for what has a protobuf form; JSON is an
+answer to every client that lists either (clients decode by the answer's Content-Type); Table and PartialObjectMetadata
+are offered only where the client named them, and always in JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _TRANSFORMS = frozenset({"Table", "PartialObjectMetadata", "PartialObjectMetadat
 class Accepted:
     """The representation chosen for an answer."""
 
-    media_type: str = JSON  # JSON or YAML
+    media_type: str = JSON  # JSON, YAML or, without a transform, PROTOBUF
     transform: str = ""  # "", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
     version: str = ""  # of meta.k8s.io, for a transform
 
@@ -84,14 +85,18 @@ def negotiate(header: str, *, transforms: bool = True) -> Accepted:
         wanted = one.get("as")
         if not wanted:
             return Accepted(media_type)
+        if media_type == PROTOBUF:
+            media_type = JSON
         if transforms and wanted in _TRANSFORMS and one.get("g") == "meta.k8s.io" and one.get("v") in ("v1", "v1beta1"):
             return Accepted(media_type, wanted, one.get("v"))
     raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {ACCEPTED}", details={})
 
 
 def _served(media_type: str) -> str | None:
-    if media_type in (JSON, "*/*", "application/*", PROTOBUF):
+    if media_type in (JSON, "*/*", "application/*"):
         return JSON
+    if media_type == PROTOBUF:
+        return PROTOBUF
     if media_type in (YAML, "text/yaml"):
         return YAML
     return None

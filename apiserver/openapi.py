@@ -1,47 +1,82 @@
 """/openapi/v3 and /openapi/v2: the schemas, each document built on first use and kept as bytes.
 
-What must stay true: a document's URL carries its hash, and with the hash it may be cached for ever.
+What must stay true: a document's URL carries its hash, and with the right hash it may be cached for ever; after
+`invalidate` nobody is given an older document, not even one whose building had begun before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from apiserver.dispatch import no_such_path
 from apiserver.encoding import dump
+from apiserver.negotiation import JSON, parse_accept
 from apiserver.request import Request, Response
 from apiserver.requestinfo import first
 from apiserver.version import GIT_VERSION
 from tiphys.api import openapi
 from tiphys.api.kinds import Registry
+from tiphys.api.openapi_gnostic import encode_document
+from tiphys.api.openapi_v2 import swagger
+from tiphys.api.status import StatusError
 
 _FOR_EVER = "public, immutable"
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_V2_TYPES = {
+    JSON: JSON,
+    "application/*": JSON,
+    "*/*": JSON,
+    _V2_PROTOBUF: _V2_PROTOBUF,
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf": _V2_PROTOBUF,
+    "application/com.github.proto-openapi.spec.v2.v1.1+protobuf": _V2_PROTOBUF,
+    "application/com.github.proto-openapi.spec.v2@v1.1+protobuf": _V2_PROTOBUF,
+}
+_V3_TYPES = {JSON: JSON, "application/*": JSON, "*/*": JSON}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    body: bytes
+    digest: str
+    media_type: str = JSON
 
 
 class OpenApi:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._documents: dict[str, tuple[bytes, str]] = {}
+        self._documents: dict[str, Document] = {}
         self._building = asyncio.Lock()
+        self._generation = 0
 
-    def invalidate(self) -> None:
-        self._documents.clear()
+    def invalidate(self, group: str | None = None) -> None:
+        """The kinds of a group (None: of any) have changed; the next request sees it."""
+        self._generation += 1
+        for name in list(self._documents):
+            if group is None or name.startswith(("v2", f"apis/{group}/" if group else "api/")):
+                del self._documents[name]
 
     async def handle(self, request: Request) -> Response:
         path = request.path.removeprefix("/openapi/")
         if path == "v2":
-            return _answer(request, *await self._document("v2"), hashed=False)
+            wanted = _accepted(request, _V2_TYPES)
+            return _answer(request, await self._document("v2" if wanted == JSON else "v2 protobuf"))
+        _accepted(request, _V3_TYPES)
         if path == "v3":
-            hashes = {name: (await self._document(name))[1] for name in self._names()}
-            body = dump(openapi.index(hashes))
-            return _answer(request, body, hashlib.sha256(body).hexdigest().upper(), hashed=False)
+            hashes = {name: (await self._document(name)).digest for name in self._names()}
+            return _answer(request, _made(dump(openapi.index(hashes))))
         name = path.removeprefix("v3/")
         if name not in self._names():
             raise no_such_path()
-        body, digest = await self._document(name)
-        return _answer(request, body, digest, hashed=first(request.query, "hash") == digest)
+        document = await self._document(name)
+        asked = first(request.query, "hash")
+        if asked and asked != document.digest:
+            # The client's index is older than the kinds: send it where the document is now, as upstream does.
+            location = f"/openapi/v3/{name}?hash={document.digest}"
+            return Response(301, b"", headers={"Location": location, "Cache-Control": "no-cache, private"})
+        return _answer(request, document, hashed=bool(asked))
 
     def _names(self) -> dict[str, tuple[str, str]]:
         """document path -> (group, version)."""
@@ -51,49 +86,53 @@ class OpenApi:
             for version in versions
         }
 
-    async def _document(self, name: str) -> tuple[bytes, str]:
+    async def _document(self, name: str) -> Document:
         async with self._building:
-            found = self._documents.get(name)
-            if found is None:
+            while True:
+                found = self._documents.get(name)
+                if found is not None:
+                    return found
+                generation = self._generation
                 # Building walks the whole schema: in a thread, so that other requests go on.
-                body = await asyncio.to_thread(self._build, name)
-                found = self._documents[name] = body, hashlib.sha256(body).hexdigest().upper()
-            return found
+                made = await asyncio.to_thread(self._build, name)
+                if generation == self._generation:
+                    self._documents[name] = made
+                    return made
 
-    def _build(self, name: str) -> bytes:
+    def _build(self, name: str) -> Document:
         if name == "v2":
-            return dump(self._swagger())
-        group, version = self._names()[name]
-        return dump(openapi.document(self._registry, group, version, server_version=GIT_VERSION))
+            return _made(dump(self._swagger()))
+        if name == "v2 protobuf":
+            return _made(encode_document(self._swagger()), _V2_PROTOBUF)
+        return _made(dump(self._v3(*self._names()[name])))
+
+    def _v3(self, group: str, version: str) -> dict[str, Any]:
+        return openapi.document(self._registry, group, version, server_version=GIT_VERSION)
 
     def _swagger(self) -> dict[str, Any]:
-        """OpenAPI v2, as far as it follows from v3: the definitions with their references renamed."""
-        definitions: dict[str, Any] = {}
-        for group, version in self._names().values():
-            document = openapi.document(self._registry, group, version, server_version=GIT_VERSION)
-            definitions |= document["components"]["schemas"]
-        info = {"title": "Kubernetes", "version": GIT_VERSION}
-        return {"swagger": "2.0", "info": info, "paths": {}, "definitions": _renamed(definitions)}
+        documents = (self._v3(group, version) for group, version in self._names().values())
+        return swagger(documents, server_version=GIT_VERSION)
 
 
-def _renamed(value: Any) -> Any:
-    """v3 references as v2 ones; a v3 `allOf` around one reference is that reference."""
-    if isinstance(value, list):
-        return [_renamed(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    only = value.get("allOf")
-    if isinstance(only, list) and len(only) == 1 and "$ref" in only[0]:
-        rest = {key: item for key, item in value.items() if key not in ("allOf", "default")}
-        return {**_renamed(rest), **_renamed(only[0])}
-    if isinstance(value.get("$ref"), str):
-        return {**value, "$ref": value["$ref"].replace("#/components/schemas/", "#/definitions/")}
-    return {key: _renamed(item) for key, item in value.items()}
+def _made(body: bytes, media_type: str = JSON) -> Document:
+    return Document(body, hashlib.sha256(body).hexdigest().upper(), media_type)
 
 
-def _answer(request: Request, body: bytes, digest: str, *, hashed: bool) -> Response:
-    etag = f'"{digest}"'
+def _accepted(request: Request, offered: dict[str, str]) -> str:
+    """The media type to answer with.  Raises 406."""
+    ranges = parse_accept(request.headers.get("Accept", ""))
+    if not ranges:
+        return JSON
+    for one in ranges:
+        if one.type in offered:
+            return offered[one.type]
+    names = ", ".join(dict.fromkeys(offered.values()))
+    raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {names}", details={})
+
+
+def _answer(request: Request, document: Document, *, hashed: bool = False) -> Response:
+    etag = f'"{document.digest}"'
     headers = {"ETag": etag, "Vary": "Accept", "Cache-Control": _FOR_EVER if hashed else "no-cache, private"}
     if etag in request.headers.get("If-None-Match", ""):
-        return Response(304, b"", headers=headers)
-    return Response(200, body, headers=headers)
+        return Response(304, b"", document.media_type, headers)
+    return Response(200, document.body, document.media_type, headers)

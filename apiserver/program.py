@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apiserver.assembly import ApiServer, Options
+from apiserver.authentication.issuer import Issuer
+from apiserver.server import BODY_SECONDS, IDLE_SECONDS
+from apiserver.storage.compactor import INTERVAL_SECONDS
 from apiserver.storage.store import StoreError
 from tiphys import logs
 from tiphys.clock import SystemClock
@@ -26,7 +29,21 @@ def parse_flags(argv: Sequence[str]) -> Options:
     parser.add_argument("--port", type=int, default=6443)
     parser.add_argument("--pki-dir", type=Path, default=None, help="default: DATA_DIR/pki")
     parser.add_argument("--service-cluster-ip-range", default="10.96.0.0/16")
+    parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="before a silent client is let go")
+    parser.add_argument("--body-seconds", type=float, default=BODY_SECONDS, help="in which a request's body must come")
+    parser.add_argument(
+        "--compaction-seconds", type=float, default=INTERVAL_SECONDS, help="between two compactions of the store"
+    )
+    parser.add_argument("--service-account-issuer", action="append", metavar="URL", help="the first one signs")
+    parser.add_argument("--api-audiences", default="", help="comma-separated; default: the issuers")
+    longest = Issuer().max_seconds
+    parser.add_argument("--service-account-max-token-seconds", type=int, default=longest, help="0: no limit")
     flags = parser.parse_args(argv)
+    issuer = Issuer(
+        tuple(flags.service_account_issuer or Issuer().names),
+        tuple(word for word in flags.api_audiences.split(",") if word),
+        flags.service_account_max_token_seconds,
+    )
     return Options(
         data_dir=flags.data_dir,
         pki_dir=flags.pki_dir or flags.data_dir / "pki",
@@ -35,6 +52,10 @@ def parse_flags(argv: Sequence[str]) -> Options:
         advertise_address=flags.advertise_address,
         port=flags.port,
         service_cluster_ip_range=flags.service_cluster_ip_range,
+        idle_seconds=flags.idle_seconds,
+        body_seconds=flags.body_seconds,
+        compaction_seconds=flags.compaction_seconds,
+        issuer=issuer,
     )
 
 

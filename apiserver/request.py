@@ -6,9 +6,9 @@ authentication filter before anything else reads it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from apiserver.requestinfo import Query, RequestInfo
 
@@ -22,6 +22,8 @@ class User:
     uid: str = ""
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+
+_WARNINGS_LIMIT = 100  # more than fit in the header; an object may have a million unknown fields
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
@@ -38,13 +40,15 @@ class Request:
     audit_id: str = ""
     warnings: list[str] = field(default_factory=list)  # become Warning headers
     served: bool = False  # the dispatcher knows the resource; until then its name is raw input
+    raw_query: str = ""  # as it was sent, for proxies
+    stream_body: Callable[[], AsyncIterator[bytes] | None] = lambda: None  # without a limit, for proxies; None: no body
 
     @property
     def path(self) -> str:
         return self.info.path
 
     def warn(self, text: str) -> None:
-        if text not in self.warnings:
+        if len(self.warnings) < _WARNINGS_LIMIT and text not in self.warnings:
             self.warnings.append(text)
 
 
@@ -60,15 +64,43 @@ class Response:
 
 @dataclass(slots=True)
 class StreamingResponse:
-    """An answer that goes on: a watch, a followed log.  `chunks` is closed when the client goes away."""
+    """An answer that goes on: a watch, a followed log.  `chunks` is closed when the client goes away.
+
+    `repeated`: headers of a proxied answer as they came, names may occur again; then `content_type` is "".
+    """
 
     chunks: AsyncIterator[bytes]
     content_type: str = "application/json"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    repeated: Sequence[tuple[str, str]] = ()
 
 
-AnyResponse = Response | StreamingResponse
+class StreamBroken(Exception):
+    """The source of a stream ended in the middle: the client must not take what it has for the whole."""
+
+
+class Duplex(Protocol):
+    """The client's bytes after an upgrade."""
+
+    async def read(self) -> bytes:
+        """Some bytes; b"" when the client has gone."""
+
+    async def write(self, data: bytes) -> None:
+        """Waits while the client does not read.  Raises ConnectionError when it has gone."""
+
+
+@dataclass(slots=True)
+class UpgradeResponse:
+    """101: the connection belongs to `run` until it returns.  `close` is called in any case, last."""
+
+    run: Callable[[Duplex], Awaitable[None]]
+    close: Callable[[], None]
+    headers: dict[str, str]
+    status: int = 101
+
+
+AnyResponse = Response | StreamingResponse | UpgradeResponse
 Handler = Callable[[Request], Awaitable[AnyResponse]]
 Filter = Callable[[Request, Handler], Awaitable[AnyResponse]]
 

@@ -6,6 +6,7 @@ URL, and a path that two readers could understand differently (`//`, `..`, `%2f`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
@@ -16,6 +17,8 @@ from tiphys.api.status import StatusError, bad_request
 Query = Mapping[str, Sequence[str]]
 
 _METHOD_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_CONNECTING = frozenset({"exec", "attach", "portforward"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")  # not isdigit: to Python "²" is a digit
 _COLLECTION = frozenset({"list", "watch", "deletecollection"})
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
@@ -34,6 +37,7 @@ class RequestInfo:
     subresource: str = ""
     name: str = ""
     segments: tuple[str, ...] = ()  # what follows the subresource (proxy paths)
+    trailing_slash: bool = False  # means something to proxies only
 
     @property
     def scope(self) -> str:
@@ -82,6 +86,17 @@ def truthy(query: Query, key: str) -> bool:
     return bool(values) and values[0].lower() not in ("false", "0")  # type: ignore[index]
 
 
+def integer(query: Query, key: str) -> int | None:
+    """An int64 query parameter; None where it is not given or empty.  Raises 400."""
+    text = first(query, key)
+    if not text:
+        return None
+    number = int(text) if _INTEGER.fullmatch(text) else 2**63
+    if not -(2**63) <= number < 2**63:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return number
+
+
 def parse_request_info(method: str, raw_path: str, query: Query) -> RequestInfo:
     """Raises 400 (ambiguous path) or 405 (unknown method on a resource path)."""
     segments = split_path(raw_path)
@@ -93,13 +108,13 @@ def parse_request_info(method: str, raw_path: str, query: Query) -> RequestInfo:
         group, version, rest = segments[1], segments[2], segments[3:]
     else:
         return plain
-    verb = _METHOD_VERBS.get(method)
-    if verb is None:
-        raise StatusError(405, "MethodNotAllowed", f"the server does not allow the method {method}")
-    if rest[0] == "watch" and len(rest) > 1:  # the old /watch/ prefix
-        rest, verb = rest[1:], "watch"
-    namespace, resource, name, subresource, tail = _split_resource(rest)
-    verb = _collection_verb(verb, name, query)
+    watching = rest[0] == "watch" and len(rest) > 1  # the old /watch/ prefix
+    namespace, resource, name, subresource, tail = _split_resource(rest[1:] if watching else rest)
+    verb = _verb(method, subresource)
+    if watching:
+        verb = "watch"
+    elif not subresource:
+        verb = _collection_verb(verb, name, query)
     if verb in _COLLECTION and not name:
         name = _selected_name(query)
     return RequestInfo(
@@ -113,7 +128,18 @@ def parse_request_info(method: str, raw_path: str, query: Query) -> RequestInfo:
         subresource=subresource,
         name=name,
         segments=tail,
+        trailing_slash=raw_path.endswith("/"),
     )
+
+
+def _verb(method: str, subresource: str) -> str:
+    """Raises 405.  What starts a program or opens a connection is `create`, also as the GET of a WebSocket."""
+    verb = _METHOD_VERBS.get(method)
+    if verb is None:
+        if method == "OPTIONS" and subresource == "proxy":
+            return ""  # as upstream: only a rule for all verbs allows it
+        raise StatusError(405, "MethodNotAllowed", f"the server does not allow the method {method}")
+    return "create" if verb == "get" and subresource in _CONNECTING else verb
 
 
 def _split_resource(rest: list[str]) -> tuple[str, str, str, str, tuple[str, ...]]:

@@ -34,6 +34,17 @@ class Resources:
             found = self._stores[key] = ResourceStore(info, strategy, self.store, self.cache)
         return found
 
+    def adopt(self, store: ResourceStore) -> None:
+        """Serve a kind whose objects are in `store`: a version of a custom resource."""
+        info = store.info
+        self._stores[info.group, info.version, info.plural] = store
+        self.registry.register(info)
+
+    def drop(self, info: KindInfo) -> None:
+        """Serve it no longer."""
+        self._stores.pop((info.group, info.version, info.plural), None)
+        self.registry.unregister(info)
+
     def named(self, group: str, plural: str) -> ResourceStore | None:
         """The store of a resource in whichever version is served."""
         for info in self.registry.all():

@@ -8,25 +8,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+from multidict import CIMultiDict
 
 from apiserver.encoding import compress, status_response
-from apiserver.request import Handler, Request, StreamingResponse
-from apiserver.requestinfo import Query, parse_request_info
+from apiserver.request import Handler, Request, StreamBroken, StreamingResponse, UpgradeResponse
+from apiserver.requestinfo import Query, RequestInfo, parse_request_info
+from apiserver.streaming.upgraded import serve_upgrade
 from tiphys.api.json_body import BODY_LIMIT_BYTES
-from tiphys.api.status import StatusError
+from tiphys.api.status import StatusError, bad_request
 from tiphys.logs import fields
 
 _log = logging.getLogger(__name__)
 _NO_QUERY: Query = {}
 _STANDARD_HEADERS = {"Cache-Control": "no-cache, private"}
 SHUTDOWN_SECONDS = 2.0
+IDLE_SECONDS = 90.0  # upstream's; also the time a client has for the headers of its first request
+BODY_SECONDS = 30.0  # for a whole body: 3 MiB over a line of 1 Mbit/s
+LINGER_SECONDS = 1.0  # to hear the rest of a body that was refused
+LINE_LIMIT_BYTES = 128 * 1024  # of the URL: a selector of 64 KiB, escaped
+FIELD_LIMIT_BYTES = 32 * 1024  # of one header: tokens
 
 
 def tls_context(certificate: Path, key: Path, client_ca: Path) -> ssl.SSLContext:
@@ -43,8 +52,12 @@ def tls_context(certificate: Path, key: Path, client_ca: Path) -> ssl.SSLContext
 class HttpServer:
     """Serves `handler` until `close`."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(
+        self, handler: Handler, *, idle_seconds: float = IDLE_SECONDS, body_seconds: float = BODY_SECONDS
+    ) -> None:
         self._handler = handler
+        self._idle_seconds = idle_seconds
+        self._body_seconds = body_seconds
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
@@ -53,9 +66,14 @@ class HttpServer:
             self._serve,
             request_factory=_make_request,
             handler_cancellation=True,
-            keepalive_timeout=600,
+            keepalive_timeout=self._idle_seconds,
             tcp_keepalive=True,
             access_log=None,
+            logger=_http_log(),
+            auto_decompress=False,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=LINE_LIMIT_BYTES,
+            max_field_size=FIELD_LIMIT_BYTES,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -72,19 +90,25 @@ class HttpServer:
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         request = None
         try:
-            request = _translate(http)
+            request = _translate(http, self._body_seconds)
             response = await self._handler(request)
         except StatusError as error:
             response = status_response(error)
         if isinstance(response, StreamingResponse):
             return await _stream(http, response)
+        if isinstance(response, UpgradeResponse):
+            return await serve_upgrade(http, response)
         if request is not None:
             await compress(request, response)
         headers = {**_STANDARD_HEADERS, **response.headers, "Content-Type": response.content_type}
+        body: bytes | None = response.body
         if http.method == "HEAD":
-            headers["Content-Length"] = str(len(response.body))
-            return web.Response(status=response.status, headers=headers)
-        return web.Response(status=response.status, body=response.body, headers=headers)
+            headers["Content-Length"], body = str(len(response.body)), None
+        answer = web.Response(status=response.status, body=body, headers=headers)
+        if request is None or "Upgrade" in http.headers:
+            # What we could not read leaves doubt about what follows it; after a refused upgrade nothing may follow.
+            answer.force_close()
+        return answer
 
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
@@ -93,11 +117,41 @@ def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: 
     )
 
 
-def _translate(http: web.BaseRequest) -> Request:
+def _http_log() -> logging.Logger:
+    """aiohttp's own log without the clients' broken HTTP, each of which would be a stack trace."""
+    log = logging.getLogger("apiserver.http")
+    if not log.filters:
+        log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENT_FAULTS)))
+    return log
+
+
+_CLIENT_FAULTS = (HttpProcessingError, RequestPayloadError)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse what a proxy in front of us may read in another way, and bytes that are no text."""
+    if not all(map(str.isascii, headers.values())):
+        try:
+            "".join(headers.values()).encode()
+        except UnicodeEncodeError:
+            raise bad_request("a header is not valid UTF-8") from None
+    if headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise bad_request("unsupported transfer encoding")
+
+
+def _check_encoding(info: RequestInfo, headers: Mapping[str, str]) -> None:
+    """Only what a proxy passes on may be compressed."""
+    if headers.get("Content-Encoding", "identity").lower() != "identity" and info.subresource != "proxy":
+        raise StatusError(415, "UnsupportedMediaType", "compressed request bodies are not accepted", details={})
+
+
+def _translate(http: web.BaseRequest, body_seconds: float) -> Request:
     """Raises StatusError for a path or method we do not serve."""
+    _check_headers(http.headers)
     raw_path, _, raw_query = http.raw_path.partition("?")
     query = parse_query(raw_query) if raw_query else _NO_QUERY
     info = parse_request_info(http.method, raw_path, query)
+    _check_encoding(info, http.headers)
     transport = http.transport
     peer: Mapping[str, Any] | None = transport.get_extra_info("peercert") if transport is not None else None
 
@@ -105,12 +159,30 @@ def _translate(http: web.BaseRequest) -> Request:
         try:
             if http.headers.get("Expect", "").lower() == "100-continue":
                 await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            return await http.read()
+            async with asyncio.timeout(body_seconds):
+                return await http.read()
         except web.HTTPRequestEntityTooLarge:
             text = f"Request entity too large: limit is {BODY_LIMIT_BYTES}"
             raise StatusError(413, "RequestEntityTooLarge", text, details={}) from None
+        except RequestPayloadError:
+            raise bad_request("the request body is not well-formed HTTP") from None
+        except TimeoutError:
+            text = f"the request body did not arrive within {body_seconds:g} seconds"
+            raise StatusError(408, "Timeout", text, details={}) from None
 
-    return Request(http.method, info, query, http.headers, read_body, peer)
+    def stream_body() -> AsyncIterator[bytes] | None:
+        return _body(http) if http.body_exists else None
+
+    return Request(
+        http.method, info, query, http.headers, read_body, peer, raw_query=raw_query, stream_body=stream_body
+    )
+
+
+async def _body(http: web.BaseRequest) -> AsyncIterator[bytes]:
+    if http.headers.get("Expect", "").lower() == "100-continue":
+        await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    async for chunk in http.content.iter_any():
+        yield chunk
 
 
 def parse_query(text: str) -> Query:
@@ -121,9 +193,15 @@ def parse_query(text: str) -> Query:
 
 
 async def _stream(http: web.BaseRequest, response: StreamingResponse) -> web.StreamResponse:
-    headers = {**_STANDARD_HEADERS, **response.headers, "Content-Type": response.content_type}
+    headers = CIMultiDict({**_STANDARD_HEADERS, **response.headers})
+    if response.content_type:
+        headers["Content-Type"] = response.content_type
+    for name in {name for name, _ in response.repeated}:
+        headers.popall(name, None)
+    headers.extend(response.repeated)
     out = web.StreamResponse(status=response.status, headers=headers)
-    out.enable_chunked_encoding()
+    if "Content-Length" not in headers and http.method != "HEAD" and response.status not in (204, 304):
+        out.enable_chunked_encoding()
     chunks: Any = response.chunks
     async with aclosing(chunks):
         await out.prepare(http)
@@ -132,6 +210,11 @@ async def _stream(http: web.BaseRequest, response: StreamingResponse) -> web.Str
                 if chunk:
                     await out.write(chunk)
         except (ConnectionResetError, BrokenPipeError):
+            return out
+        except StreamBroken as error:
+            _log.info("stream broke", extra=fields(path=http.path, reason=error))
+            if http.transport is not None:
+                http.transport.abort()
             return out
         except StatusError as error:  # too late for a status line: the stream just ends
             _log.info("stream ended early", extra=fields(path=http.path, reason=error.message))

@@ -217,6 +217,8 @@ class SimulatedNodes(Controller):
         meta, now = pod.metadata, self.clock.now()
         try:
             if meta.deletionTimestamp:
+                if is_ready(pod):  # as on a real node, the containers end before the object goes
+                    await self._write(pod, succeeded_status(pod, now))
                 await self.client.delete(Pod, meta.name, meta.namespace, uid=meta.uid, grace_period_seconds=0)
             elif pod.status.phase in ("", "Pending") or (pod.status.phase == "Running" and not is_ready(pod)):
                 host_ip = node_ip(self.numbers[pod.spec.nodeName])

@@ -238,6 +238,7 @@ class Agent:
                 clock=self.clock,
                 pods=manager.pods,
                 find_pod=manager.find,
+                netns=lambda uid: sandbox.namespaces.net if (sandbox := world.sandboxes.get(uid)) else None,
                 log_dir=world.log_dir,
                 health=lambda: self._fault or self.program_fault(),
                 summary=lambda: {"node": {"nodeName": settings.node_name}, "pods": []},

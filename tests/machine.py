@@ -80,13 +80,22 @@ class Machine:
         self._identity = os.fstat(inside).st_ino
         syscalls.setns(inside, syscalls.CLONE_NEWNET)
         os.close(inside)
-        _ip("link", "set", "lo", "up")
-        _ip("link", "add", "eth0", "type", "veth", "peer", "name", "uplink")
-        _ip("link", "set", "uplink", "up")
-        _ip("address", "add", f"{ADDRESS}/24", "dev", "eth0")
-        _ip("link", "set", "eth0", "up")
-        _ip("route", "add", "default", "via", "192.168.77.1")
+        try:
+            _ip("link", "set", "lo", "up")
+            _ip("link", "add", "eth0", "type", "veth", "peer", "name", "uplink")
+            _ip("link", "set", "uplink", "up")
+            _ip("address", "add", f"{ADDRESS}/24", "dev", "eth0")
+            _ip("link", "set", "eth0", "up")
+            _ip("route", "add", "default", "via", "192.168.77.1")
+        except BaseException:
+            self._leave()
+            raise
         return self
+
+    def _leave(self) -> None:
+        syscalls.setns(self._home, syscalls.CLONE_NEWNET)
+        os.close(self._home)
+        _ip("netns", "delete", self.name)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -95,9 +104,7 @@ class Machine:
             taken_down = self.down(check=False)
             left = self.leftovers()
         finally:
-            syscalls.setns(self._home, syscalls.CLONE_NEWNET)
-            os.close(self._home)
-            _ip("netns", "delete", self.name)
+            self._leave()
         if kind is None:
             assert taken_down.code == 0, taken_down
             assert left == []

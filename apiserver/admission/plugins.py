@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from apiserver.admission import AdmissionChain
+from collections.abc import Sequence
+
+from apiserver.admission import AdmissionChain, Plugin
 from apiserver.admission.defaulttolerationseconds import DefaultTolerationSeconds
 from apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from apiserver.admission.noderestriction import NodeRestriction
@@ -12,7 +14,8 @@ from apiserver.admission.taintnodesbycondition import TaintNodesByCondition
 from apiserver.resources import Resources
 
 
-def builtin_admission(resources: Resources) -> AdmissionChain:
+def builtin_admission(resources: Resources, last: Sequence[Plugin] = ()) -> AdmissionChain:
+    """`last`: plugins that need more of the server than its resources."""
     return AdmissionChain(
         [
             NamespaceLifecycle(resources),
@@ -21,5 +24,6 @@ def builtin_admission(resources: Resources) -> AdmissionChain:
             TaintNodesByCondition(),
             Priority(resources),
             DefaultTolerationSeconds(),
+            *last,
         ]
     )

@@ -16,12 +16,16 @@ from typing import Any
 
 import jwt
 
+from apiserver.authentication.issuer import Issuer, key_id, load_public_key
+from apiserver.authorization.rules import quoted
 from apiserver.request import Request, User
 from tiphys.api.status import unauthorized
+from tiphys.api.times import parse_time
 from tiphys.clock import Clock
 
-ISSUER = "https://kubernetes.default.svc.cluster.local"
 _CACHE_SIZE = 4096
+_LEEWAY_SECONDS = 60  # how long after its deletion is due an object may still hold up a token
+_NOT_BEFORE_SKEW_SECONDS = 10
 
 Lookup = Callable[[str, str, str, str], Awaitable[dict[str, Any] | None]]
 """(group, plural, namespace, name) -> the object or None."""
@@ -43,9 +47,11 @@ class InvalidToken(Exception):
 class TokenSigner:
     """Issues tokens with the cluster's service account key."""
 
-    def __init__(self, key_path: Path, clock: Clock) -> None:
+    def __init__(self, key_path: Path, clock: Clock, issuer: Issuer = Issuer()) -> None:  # noqa: B008
         self._key = key_path.read_text()
         self._clock = clock
+        self._key_id = key_id(load_public_key(self._key.encode()))
+        self.issuer = issuer
 
     def issue(
         self,
@@ -53,18 +59,17 @@ class TokenSigner:
         *,
         audiences: Sequence[str],
         seconds: int,
-        pod: dict[str, Any] | None = None,
-        node: Bound | None = None,
+        bound: Sequence[Bound] = (),
         warn_after_seconds: int = 0,
     ) -> tuple[str, int]:
-        """(token, expiry in seconds since the epoch) for a ServiceAccount object."""
+        """(token, expiry in seconds since the epoch) for a ServiceAccount object.
+
+        `bound`: a Pod and its Node, a Node, or a Secret."""
         now = int(self._clock.now().timestamp())
         meta = account["metadata"]
         private: dict[str, Any] = {"namespace": meta["namespace"]}
-        if node is not None:
-            private["node"] = {"name": node.name, "uid": node.uid}
-        if pod is not None:
-            private["pod"] = {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+        for one in bound:
+            private[one.kind.lower()] = {"name": one.name, "uid": one.uid}
         private["serviceaccount"] = {"name": meta["name"], "uid": meta["uid"]}
         if warn_after_seconds:
             private["warnafter"] = now + warn_after_seconds
@@ -72,26 +77,29 @@ class TokenSigner:
             "aud": list(audiences),
             "exp": now + seconds,
             "iat": now,
-            "iss": ISSUER,
+            "iss": self.issuer.name,
             "jti": str(uuid.uuid4()),
             "kubernetes.io": private,
             "nbf": now,
             "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}",
         }
-        key_id = hashlib.sha256(self._key.encode()).hexdigest()[:43]
-        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": key_id}), now + seconds
+        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id}), now + seconds
 
 
 class ServiceAccountTokens:
     """Verifies `Authorization: Bearer` tokens issued by `TokenSigner`."""
 
     def __init__(
-        self, public_key_path: Path, lookup: Lookup, clock: Clock, audiences: Sequence[str] = (ISSUER,)
+        self,
+        public_key_path: Path,
+        lookup: Lookup,
+        clock: Clock,
+        issuer: Issuer = Issuer(),  # noqa: B008
     ) -> None:
         self._public_key = public_key_path.read_text()
         self._lookup = lookup
         self._clock = clock
-        self._audiences = tuple(audiences)
+        self._issuer = issuer
         self._verified: OrderedDict[bytes, dict[str, Any]] = OrderedDict()  # claims whose signature is known good
 
     async def authenticate(self, request: Request) -> User | None:
@@ -100,28 +108,35 @@ class ServiceAccountTokens:
         if scheme.lower() != "bearer" or not token.strip():
             return None
         try:
-            user, _ = await self.verify(token.strip(), self._audiences)
+            user, _ = await self.verify(token.strip())
         except InvalidToken:
             raise unauthorized() from None
         return user
 
     async def verify(self, token: str, audiences: Sequence[str] = ()) -> tuple[User, list[str]]:
         """(user, audiences the token and the server share).  Raises InvalidToken."""
-        claims = self._claims(token)
-        wanted = audiences or self._audiences
-        shared = [audience for audience in claims.get("aud", []) if audience in wanted]
+        try:
+            return await self._verify(self._claims(token), audiences)
+        except (KeyError, TypeError, AttributeError):
+            raise InvalidToken("the claims are not those of a service account token") from None
+
+    async def _verify(self, claims: dict[str, Any], audiences: Sequence[str]) -> tuple[User, list[str]]:
+        wanted = tuple(audiences) or self._issuer.accepted_audiences
+        shared = [audience for audience in claims["aud"] if audience in wanted]
         if not shared:
             raise InvalidToken(
-                f"token audiences {claims.get('aud')!r} is invalid for the target audiences {list(wanted)!r}"
+                f"token audiences {quoted(claims['aud'])} is invalid for the target audiences {quoted(wanted)}"
             )
         now = self._clock.now().timestamp()
         if claims["exp"] <= now:
             raise InvalidToken("service account token has expired")
-        if claims["nbf"] > now + 10:
+        if claims["nbf"] > now + _NOT_BEFORE_SKEW_SECONDS:
             raise InvalidToken("service account token is not valid yet")
         return await self._bound_user(claims), shared
 
     def _claims(self, token: str) -> dict[str, Any]:
+        if not token.isascii():
+            raise InvalidToken("invalid bearer token")
         digest = hashlib.sha256(token.encode()).digest()
         claims = self._verified.get(digest)
         if claims is not None:
@@ -132,13 +147,12 @@ class ServiceAccountTokens:
                 token,
                 self._public_key,
                 algorithms=["RS256"],
-                issuer=ISSUER,
+                issuer=list(self._issuer.names),
                 options=options,  # type: ignore[arg-type]
             )
         except jwt.PyJWTError as error:
-            raise InvalidToken(f"invalid bearer token, {error}") from None
-        if not isinstance(decoded.get("kubernetes.io"), dict) or not isinstance(decoded.get("exp"), int):
-            raise InvalidToken("token does not carry service account claims")
+            raise InvalidToken(str(error)) from None
+        _check_shape(decoded)
         self._verified[digest] = decoded
         if len(self._verified) > _CACHE_SIZE:
             self._verified.popitem(last=False)
@@ -151,18 +165,39 @@ class ServiceAccountTokens:
         extra = {"authentication.kubernetes.io/credential-id": (f"JTI={claims['jti']}",)}
         if "pod" in private:
             await self._must_exist("pods", namespace, private["pod"], "pod")
-            extra["authentication.kubernetes.io/pod-name"] = (private["pod"]["name"],)
-            extra["authentication.kubernetes.io/pod-uid"] = (private["pod"]["uid"],)
-        if "node" in private:
-            extra["authentication.kubernetes.io/node-name"] = (private["node"]["name"],)
-            extra["authentication.kubernetes.io/node-uid"] = (private["node"].get("uid", ""),)
+        elif "node" in private:  # a pod's token only mentions the node
+            await self._must_exist("nodes", "", private["node"], "node")
         if "secret" in private:
             await self._must_exist("secrets", namespace, private["secret"], "secret")
+        for kind in ("pod", "node"):
+            for part in ("name", "uid"):
+                if value := private.get(kind, {}).get(part):
+                    extra[f"authentication.kubernetes.io/{kind}-{part}"] = (value,)
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
         name = f"system:serviceaccount:{namespace}:{account['name']}"
         return User(name, groups, account["uid"], extra)
 
     async def _must_exist(self, plural: str, namespace: str, reference: dict[str, str], word: str) -> None:
         found = await self._lookup("", plural, namespace, reference["name"])
+        name = f"{namespace}/{reference['name']}" if namespace else reference["name"]
         if found is None or found["metadata"].get("uid") != reference["uid"]:
-            raise InvalidToken(f"{word} {namespace}/{reference['name']} has been deleted")
+            raise InvalidToken(f"{word} {name} has been deleted")
+        deleted = found["metadata"].get("deletionTimestamp")
+        if deleted and parse_time(deleted).timestamp() < self._clock.now().timestamp() - _LEEWAY_SECONDS:
+            raise InvalidToken(f"{word} {name} has been deleted")
+
+
+def _check_shape(claims: dict[str, Any]) -> None:
+    """Our signature says it is ours, not that this version wrote it.  Raises InvalidToken."""
+    private = claims.get("kubernetes.io")
+    fits = isinstance(private, dict) and isinstance(private.get("namespace"), str)
+    fits = fits and isinstance(private.get("serviceaccount"), dict)  # type: ignore[union-attr]
+    fits = fits and all(isinstance(claims.get(name), int) for name in ("exp", "nbf")) and "jti" in claims
+    audiences = claims.get("aud")
+    if isinstance(audiences, str):
+        claims["aud"] = audiences = [audiences]
+    if not fits or not isinstance(audiences, list):
+        raise InvalidToken("token does not carry service account claims")
+    references = [private[word] for word in ("serviceaccount", "pod", "node", "secret") if word in private]  # type: ignore[index,operator]
+    if not all(isinstance(one, dict) and {"name", "uid"} <= one.keys() for one in references):
+        raise InvalidToken("token does not carry service account claims")

@@ -1,7 +1,7 @@
 """May they: a union of authorizers, each of which allows, denies or has no opinion.
 
 What must stay true: nothing is allowed unless an authorizer says so; a denial ends the question.
-RBAC objects join as one more authorizer in the union.
+system:masters come first, then nodes, then what RBAC objects say.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from apiserver.authorization.rules import Rule
 from apiserver.request import User
 from apiserver.requestinfo import RequestInfo
 from tiphys.api.status import StatusError, qualified
@@ -35,6 +36,20 @@ class Authorizer(Protocol):
         """The decision and a reason for people (may be empty)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an authorizer can say of a user at once.  `incomplete`: there is more that it cannot list."""
+
+    rules: Sequence[Rule]
+    incomplete: bool = False
+    error: str = ""
+
+
+class RuleResolver(Protocol):
+    async def rights_of(self, user: User, namespace: str) -> Rights:
+        """Every rule the user has in the namespace."""
+
+
 class Union:
     def __init__(self, authorizers: Sequence[Authorizer]) -> None:
         self._authorizers = tuple(authorizers)
@@ -48,6 +63,22 @@ class Union:
             if reason:
                 reasons.append(reason)
         return Decision.NO_OPINION, ", ".join(reasons)
+
+    async def rights_of(self, user: User, namespace: str) -> Rights:
+        """What those of the authorizers say that can list rules."""
+        found = [
+            await authorizer.rights_of(user, namespace)
+            for authorizer in self._authorizers
+            if hasattr(authorizer, "rights_of")
+        ]
+        rules = [rule for one in found for rule in one.rules]
+        errors = [one.error for one in found if one.error]
+        return Rights(rules, any(one.incomplete for one in found), aggregate(errors))
+
+
+def aggregate(texts: Sequence[str]) -> str:
+    """Several errors as upstream prints them in one."""
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""
 
 
 def forbidden(attributes: Attributes, reason: str = "") -> StatusError:

@@ -1,6 +1,7 @@
-"""Node: a node reads the secrets and config maps of the pods that run on it, and no others.
+"""Node: a node does what its pods need, and reads the secrets, config maps and volumes of those pods only.
 
-What must stay true: the relation is read from the pods as they are now; a list without a name is never allowed.
+What must stay true: the relation is read from the pods as they are now; a list of secrets without a name is never
+allowed; a node's name comes from its credential.
 """
 
 from __future__ import annotations
@@ -8,40 +9,103 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from apiserver.authorization import Attributes, Decision
+from apiserver.authorization import Attributes, Decision, Rights
+from apiserver.authorization.defaultroles import NODE
+from apiserver.request import User
+from apiserver.requestinfo import RequestInfo
 from apiserver.resources import Resources
 
 _PREFIX = "system:node:"
-_GUARDED = frozenset({"secrets", "configmaps"})
+_LEASES = "kube-node-lease"
 _READING = frozenset({"get", "list", "watch"})
+_BY_POD = {
+    "secrets": ("secret", _READING),
+    "configmaps": ("configmap", _READING),
+    "persistentvolumeclaims": ("persistentvolumeclaim", frozenset({"get"})),
+}
 Obj = dict[str, Any]
+Answer = tuple[Decision, str]
 
 
 class NodeAuthorizer:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
-    async def authorize(self, attributes: Attributes) -> tuple[Decision, str]:
+    async def authorize(self, attributes: Attributes) -> Answer:
         user, info = attributes.user, attributes.info
-        if "system:nodes" not in user.groups or not user.name.startswith(_PREFIX):
+        node = node_name(user)
+        if not node:
             return Decision.NO_OPINION, ""
-        if not info.is_resource or info.group or info.resource not in _GUARDED or info.verb not in _READING:
-            return Decision.NO_OPINION, ""
-        node = user.name.removeprefix(_PREFIX)
-        word = info.resource.removesuffix("s")
+        if info.is_resource and not info.group and info.resource in _BY_POD and not info.subresource:
+            return self._by_pod(node, info)
+        if info.is_resource and not info.group and info.resource == "persistentvolumes":
+            return self._volume(node, info)
+        if info.is_resource and info.group == "coordination.k8s.io" and info.resource == "leases":
+            return _own(node, info, _LEASES)
+        if info.is_resource and info.group == "storage.k8s.io" and info.resource == "csinodes":
+            return _own(node, info, "")
+        return (Decision.ALLOW, "") if any(rule.allows(info) for rule in NODE) else (Decision.NO_OPINION, "")
+
+    async def rights_of(self, user: User, namespace: str) -> Rights:
+        if not node_name(user):
+            return Rights(())
+        return Rights((), incomplete=True, error="node authorizer does not support user rule resolution")
+
+    def _by_pod(self, node: str, info: RequestInfo) -> Answer:
+        word, verbs = _BY_POD[info.resource]
+        if info.verb not in verbs:
+            return Decision.NO_OPINION, f"can only read resources of this type: {word}"
         if not info.name:
             return Decision.NO_OPINION, f"No Object name found, can only read {info.resource} by name"
-        pods = self._resources.named("", "pods")
-        for pod in pods.peek_all(info.namespace) if pods else ():
-            if pod["spec"].get("nodeName") == node and info.name in _references(pod, info.resource):
+        for pod in self._pods_of(node, info.namespace):
+            if info.name in _references(pod, info.resource):
                 return Decision.ALLOW, ""
-        return Decision.NO_OPINION, f"no relationship found between node '{node}' and this object ({word})"
+        return _unrelated(node)
+
+    def _volume(self, node: str, info: RequestInfo) -> Answer:
+        """A persistent volume is a node's when a pod there uses the claim it is bound to."""
+        volume = self._resources.peek("", "persistentvolumes", "", info.name) if info.verb == "get" else None
+        claim = (volume or {}).get("spec", {}).get("claimRef", {})
+        for pod in self._pods_of(node, claim.get("namespace", "")) if claim else ():
+            if claim.get("name") in _references(pod, "persistentvolumeclaims"):
+                return Decision.ALLOW, ""
+        return _unrelated(node)
+
+    def _pods_of(self, node: str, namespace: str) -> Iterator[Obj]:
+        pods = self._resources.named("", "pods")
+        for pod in pods.peek_all(namespace) if pods and namespace else ():
+            if pod["spec"].get("nodeName") == node:
+                yield pod
+
+
+def node_name(user: User) -> str:
+    """The node a credential speaks for; "" for everybody else."""
+    if "system:nodes" not in user.groups or not user.name.startswith(_PREFIX):
+        return ""
+    return user.name.removeprefix(_PREFIX)
+
+
+def _own(node: str, info: RequestInfo, namespace: str) -> Answer:
+    """Objects that are the node's by their name; nodes list none of them through here."""
+    if namespace and info.namespace != namespace:
+        return Decision.NO_OPINION, f'can only access leases in the "{namespace}" system namespace'
+    if info.verb not in ("get", "create", "update", "patch", "delete") or info.subresource:
+        return Decision.NO_OPINION, "can only get, create, update, patch, or delete a node lease"
+    if info.verb != "create" and info.name != node:
+        return Decision.NO_OPINION, "can only access node lease with the same name as the requesting node"
+    return Decision.ALLOW, ""
+
+
+def _unrelated(node: str) -> Answer:
+    return Decision.NO_OPINION, f"no relationship found between node '{node}' and this object"
 
 
 def _references(pod: Obj, resource: str) -> set[str]:
-    """The names of the secrets or config maps a pod uses."""
+    """The names of the secrets, config maps or claims a pod uses."""
     spec = pod["spec"]
     names = set()
+    if resource == "persistentvolumeclaims":
+        return set(_claims(pod))
     if resource == "secrets":
         names |= {one["name"] for one in spec.get("imagePullSecrets", []) if "name" in one}
     env_key, from_key = ("secretKeyRef", "secretRef") if resource == "secrets" else ("configMapKeyRef", "configMapRef")
@@ -67,3 +131,10 @@ def _volume_names(spec: Obj, resource: str) -> Iterator[str]:
         else:
             yield volume.get("configMap", {}).get("name", "")
             yield from (source.get("configMap", {}).get("name", "") for source in sources)
+
+
+def _claims(pod: Obj) -> Iterator[str]:
+    for volume in pod["spec"].get("volumes", []):
+        yield volume.get("persistentVolumeClaim", {}).get("claimName", "")
+        if "ephemeral" in volume:
+            yield f"{pod['metadata']['name']}-{volume['name']}"

@@ -7,13 +7,13 @@ a question costs the bindings of its user and groups, not those of the cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from apiserver.authorization import Attributes, Decision
+from apiserver.authorization import Attributes, Decision, Rights, aggregate
 from apiserver.authorization.rules import Rule, from_wire
 from apiserver.request import User
 from apiserver.storage.cacheitem import CacheItem
@@ -156,10 +156,10 @@ class RbacAuthorizer:
                 absent[_not_found(binding)] = None
             elif any(rule.allows(info) for rule in rules):
                 return Decision.ALLOW, f"RBAC: allowed by {binding.describe(subject)}"
-        return Decision.NO_OPINION, f"RBAC: {_aggregate(list(absent))}" if absent else ""
+        return Decision.NO_OPINION, f"RBAC: {aggregate(list(absent))}" if absent else ""
 
-    async def rules_of(self, user: User, namespace: str) -> tuple[list[Rule], str]:
-        """(every rule the user has in the namespace, what could not be resolved)."""
+    async def rights_of(self, user: User, namespace: str) -> Rights:
+        """Every rule the user has in the namespace; the error names roles that are not there."""
         await self._index.refresh()
         found: list[Rule] = []
         absent: dict[str, None] = {}
@@ -168,7 +168,7 @@ class RbacAuthorizer:
                 absent[_not_found(binding)] = None
             else:
                 found += rules
-        return found, _aggregate(list(absent))
+        return Rights(found, error=aggregate(list(absent)))
 
     async def rules_of_role(self, kind: str, namespace: str, name: str) -> tuple[Rule, ...] | None:
         await self._index.refresh()
@@ -177,8 +177,3 @@ class RbacAuthorizer:
 
 def _not_found(binding: Binding) -> str:
     return f'{binding.role_kind.lower()}.rbac.authorization.k8s.io "{binding.role_name}" not found'
-
-
-def _aggregate(texts: Sequence[str]) -> str:
-    """Several errors as upstream prints them in one."""
-    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from apiserver.request import AnyResponse, Handler, Request
 from tiphys.api.status import StatusError
 
+_LONG = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _READING = frozenset({"get", "list", "head", "options"})
 
 
@@ -19,7 +20,7 @@ class InFlight:
         self.counts = {"readOnly": 0, "mutating": 0}
 
     async def run(self, request: Request, following: Handler) -> AnyResponse:
-        if request.info.verb == "watch" or request.info.subresource == "log":
+        if request.info.verb == "watch" or request.info.subresource in _LONG:
             return await following(request)
         kind = "readOnly" if request.info.verb in _READING else "mutating"
         if self.counts[kind] >= self._limits[kind] and "system:masters" not in request.user.groups:

@@ -7,12 +7,12 @@ input, so a hostile client cannot make label sets without end.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 from apiserver.metrics import Metrics
-from apiserver.request import AnyResponse, Filter, Handler, Request, StreamingResponse
+from apiserver.request import AnyResponse, Duplex, Filter, Handler, Request, StreamingResponse, UpgradeResponse
 
 _VERBS = {
     "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH",
@@ -21,6 +21,7 @@ _VERBS = {
 _OTHER = {"get": "GET", "post": "POST", "put": "PUT", "patch": "PATCH", "delete": "DELETE", "head": "HEAD"}
 _CONNECT = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _COMPONENT = "apiserver"
+Run = Callable[[Duplex], Awaitable[None]]
 
 
 def measure(metrics: Metrics) -> Filter:
@@ -33,6 +34,9 @@ def measure(metrics: Metrics) -> Filter:
         metrics.requests.add((*full, str(response.status)))
         if isinstance(response, StreamingResponse):
             response.chunks = _counted(response.chunks, metrics, labels)
+            return response
+        if isinstance(response, UpgradeResponse):
+            response.run = _counted_run(response.run, metrics, labels)
             return response
         seconds = time.perf_counter() - started
         metrics.durations.observe(seconds, full)
@@ -47,12 +51,25 @@ def _labels(request: Request) -> tuple[str, str, str, str, str, str, str]:
     info = request.info
     if not info.is_resource or not request.served:
         return (_OTHER.get(request.method.lower(), "OTHER"), "", "", "", "", "", _COMPONENT)
-    verb = _VERBS[info.verb]
+    verb = _VERBS.get(info.verb, "OTHER")
     if info.verb == "patch" and request.headers.get("Content-Type", "").startswith("application/apply-patch"):
         verb = "APPLY"
     if info.subresource in _CONNECT:
         verb = "CONNECT"
     return (verb, info.group, info.version, info.resource, info.subresource, info.scope, _COMPONENT)
+
+
+def _counted_run(run: Run, metrics: Metrics, labels: tuple[str, ...]) -> Run:
+    """An upgraded connection, counted as a long-running request while it lasts."""
+
+    async def counted(client: Duplex) -> None:
+        metrics.long_running.add(labels, 1)
+        try:
+            await run(client)
+        finally:
+            metrics.long_running.add(labels, -1)
+
+    return counted
 
 
 async def _counted(chunks: AsyncIterator[bytes], metrics: Metrics, labels: tuple[str, ...]) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ import logging
 
 from apiserver.encoding import status_response
 from apiserver.request import AnyResponse, Handler, Request
-from apiserver.storage.store import NoSpace, StoreError
+from apiserver.storage.store import Damaged, NoSpace, StoreError
 from tiphys.api.status import StatusError, internal_error
 from tiphys.logs import fields
 
@@ -26,6 +26,9 @@ async def recover(request: Request, following: Handler) -> AnyResponse:
         raise
     except NoSpace:
         return status_response(internal_error("etcdserver: mvcc: database space exceeded"))
+    except Damaged as error:
+        _log.error("stored object is damaged", extra=fields(key=error.key, revision=error.revision))
+        return status_response(internal_error("the stored object is damaged and cannot be read; it can be deleted"))
     except (TimeoutError, StoreError) as error:
         _log.warning("store did not answer", extra=fields(path=request.path, error=error, audit=request.audit_id))
         return status_response(

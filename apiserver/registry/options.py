@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from apiserver.request import Request
-from apiserver.requestinfo import Query, first, truthy
+from apiserver.requestinfo import Query, first, integer, truthy
 from tiphys.api.status import FieldError, StatusError, bad_request, invalid, invalid_object, not_supported, too_long
 
 _FIELD_VALIDATION = ("Ignore", "Strict", "Warn")
@@ -116,11 +116,9 @@ def _delete_query(query: Query) -> dict[str, Any]:
         source["propagationPolicy"] = first(query, "propagationPolicy")
     if query.get("orphanDependents"):
         source["orphanDependents"] = truthy(query, "orphanDependents")
-    grace = first(query, "gracePeriodSeconds")
-    if grace:
-        if not grace.lstrip("-").isdigit() or len(grace) > 19:
-            raise bad_request(f'strconv.ParseInt: parsing "{grace}": invalid syntax')
-        source["gracePeriodSeconds"] = int(grace)
+    grace = integer(query, "gracePeriodSeconds")
+    if grace is not None:
+        source["gracePeriodSeconds"] = grace
     return source
 
 

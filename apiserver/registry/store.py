@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from apiserver.registry.codec import encode_stored, with_revision
 from apiserver.registry.deletion import is_finished
 from apiserver.registry.strategy import Allocation, Strategy
-from apiserver.storage.cacheitem import Filter
+from apiserver.storage.cacheitem import EVERYTHING, CacheItem, Filter
+from apiserver.storage.resourcecache import Listing, Watch
 from apiserver.storage.store import Conflict, Store
-from apiserver.storage.watchcache import WatchCache
 from tiphys.api.kinds import KindInfo
 from tiphys.api.status import already_exists, not_found
 
@@ -38,8 +38,43 @@ Change = Callable[[Obj], Awaitable[Obj | None]]
 """(the current object, ours to change) -> the new object; None removes it.  Raises StatusError to refuse."""
 
 
+class Objects(Protocol):
+    """The objects of one resource as they are in memory now (`ResourceCache`)."""
+
+    def __len__(self) -> int: ...
+
+    def get(self, key: str) -> CacheItem | None: ...
+
+    def list(self, view: Filter, start: str = "", limit: int = 0) -> Listing: ...
+
+
+class ObjectCache(Protocol):
+    """What verbs read from: the watch cache, or a view of it in one version of a custom resource."""
+
+    async def get(self, key: str, revision: int | None = None) -> CacheItem | None: ...
+
+    async def list(
+        self,
+        prefix: str,
+        view: Filter = EVERYTHING,
+        *,
+        revision: int | None = None,
+        exact: bool = False,
+        start: str = "",
+        limit: int = 0,
+    ) -> Listing: ...
+
+    async def watch(
+        self, prefix: str, view: Filter = EVERYTHING, *, revision: int | None = None, initial: bool = False
+    ) -> Watch: ...
+
+    async def wait_until(self, revision: int, timeout_seconds: float = 3.0) -> None: ...
+
+    def resource(self, prefix: str) -> Objects: ...
+
+
 class ResourceStore:
-    def __init__(self, info: KindInfo, strategy: Strategy, store: Store, cache: WatchCache) -> None:
+    def __init__(self, info: KindInfo, strategy: Strategy, store: Store, cache: ObjectCache) -> None:
         self.info = info
         self.strategy = strategy
         self.cache = cache
@@ -53,6 +88,14 @@ class ResourceStore:
 
     def key(self, namespace: str, name: str) -> str:
         return f"{self.prefix}{namespace}/{name}" if self.info.namespaced else f"{self.prefix}{name}"
+
+    def to_storage(self, value: bytes) -> bytes:
+        """Stored bytes in this kind's version as they are kept; custom resources have a version of their own there."""
+        return value
+
+    def from_storage(self, value: bytes) -> bytes:
+        """The opposite, for whatever version is there."""
+        return value
 
     def missing(self, name: str) -> Exception:
         return not_found(self.info.group, self.info.plural, name)
@@ -91,7 +134,7 @@ class ResourceStore:
                 raise already_exists(self.info.group, self.info.plural, metadata["name"])
             return Stored(obj, value)
         try:
-            revision = await self._store.create(key, value)
+            revision = await self._store.create(key, self.to_storage(value))
         except Conflict:
             raise already_exists(self.info.group, self.info.plural, metadata["name"]) from None
         metadata["resourceVersion"] = str(revision)
@@ -148,7 +191,8 @@ class ResourceStore:
                 if conflict.current is None:
                     raise self.missing(name) from None
                 found_now = conflict.current
-                encoded, revision, fresh = with_revision(found_now.value, found_now.revision), found_now.revision, True
+                value = self.from_storage(found_now.value)
+                encoded, revision, fresh = with_revision(value, found_now.revision), found_now.revision, True
 
     async def _write(
         self, key: str, current: Obj, new: Obj | None, revision: int, *, remove: bool, dry_run: bool
@@ -165,7 +209,7 @@ class ResourceStore:
         if dry_run:
             last["metadata"]["resourceVersion"] = str(revision)
             return Stored(last, with_revision(value, revision), revision)
-        written = await self._store.update(key, value, revision)
+        written = await self._store.update(key, self.to_storage(value), revision)
         last["metadata"]["resourceVersion"] = str(written)
         return Stored(last, with_revision(value, written), written)
 
@@ -173,7 +217,7 @@ class ResourceStore:
         entry, _ = await self._store.get(key)
         if entry is None:
             raise self.missing(name)
-        return with_revision(entry.value, entry.revision), entry.revision
+        return with_revision(self.from_storage(entry.value), entry.revision), entry.revision
 
 
 async def _give_back(taken: list[Allocation]) -> None:

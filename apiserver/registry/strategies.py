@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from apiserver.crd.status import begin_cleanup, is_alive
 from apiserver.registry.strategy import Strategy
+from apiserver.request import User
 from apiserver.resources import Strategies
+from tiphys.api.certificates.certificatesigningrequest_strategy import prepare_approval_update
 from tiphys.api.kinds import Registry
 
 EVENT_TTL_SECONDS = 3600
@@ -21,6 +24,13 @@ def _has_spec_finalizers(namespace: dict[str, Any]) -> bool:
     return bool(namespace.get("spec", {}).get("finalizers"))
 
 
+def _sign_request(request: dict[str, Any], user: User) -> None:
+    """Who asks for a certificate decides what it may say; signers and approvers read it here."""
+    extra = {name: list(values) for name, values in user.extra.items()}
+    said = {"username": user.name, "uid": user.uid, "groups": list(user.groups), "extra": extra}
+    request["spec"].update({name: value for name, value in said.items() if value})
+
+
 def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
     """`services` comes with its allocators from the server that owns them."""
     strategies: dict[tuple[str, str], Strategy] = {
@@ -34,6 +44,10 @@ def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
         ("events.k8s.io", "events"): Strategy(create_on_update=True, ttl_seconds=EVENT_TTL_SECONDS),
         ("", "endpoints"): Strategy(create_on_update=True),
         ("", "services"): services,
+        ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(begin_deletion=begin_cleanup, holds=is_alive),
+        ("certificates.k8s.io", "certificatesigningrequests"): Strategy(
+            sign=_sign_request, prepare={"approval": prepare_approval_update}
+        ),
         ("coordination.k8s.io", "leases"): Strategy(create_on_update=True, unconditional_update=False),
     }
     for info in registry.all():

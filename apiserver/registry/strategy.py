@@ -6,11 +6,12 @@ deletion in steps, allocation of addresses, create on update.  `strategies.py` i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from apiserver.registry.options import DeleteOptions
+from apiserver.request import User
 
 Obj = dict[str, Any]
 
@@ -39,6 +40,9 @@ class Strategy:
     holds: Callable[[Obj], bool] = lambda obj: False  # the object must stay although metadata.finalizers is empty
     allocate: Allocate | None = None
     release: Callable[[Obj], Awaitable[None]] | None = None  # after the object is gone
+    sign: Callable[[Obj, User], None] | None = None  # puts the caller of a create into the new object
+    prepare: Mapping[str, Callable[[Obj, Obj, str], None]] = field(default_factory=dict)
+    """Subresource -> what prepares an update through it: (new object, old object, the time now)."""
     ttl_seconds: int = 0  # objects go this long after their last write; 0: never
 
 

@@ -6,19 +6,19 @@ agent sees our certificate and we check that its certificate is the cluster's.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
 
 from apiserver.request import AnyResponse, Request, StreamingResponse
-from apiserver.requestinfo import Query, first
-from apiserver.resources import Resources
+from apiserver.requestinfo import Query, first, integer
+from apiserver.streaming.headers import is_websocket
+from apiserver.streaming.messages import as_messages, check_handshake
+from apiserver.subresources.kubelets import Agents
 from apiserver.verbs import Scope
-from tiphys.api.status import FieldError, StatusError, bad_request, internal_error, invalid, invalid_object, not_found
+from tiphys.api.status import FieldError, StatusError, bad_request, invalid, invalid_object
 
 Obj = dict[str, Any]
 
@@ -30,42 +30,32 @@ _CONNECT_SECONDS = 5
 class Kubelets:
     """Connections to the agents."""
 
-    def __init__(self, resources: Resources, ca: Path, certificate: Path, key: Path) -> None:
-        self._resources = resources
-        self._files = (ca, certificate, key)
-        self._context: ssl.SSLContext | None = None
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
 
     async def log(self, request: Request, scope: Scope) -> AnyResponse:
         stored = await scope.store.get(request.info.namespace, request.info.name)
         pod = stored.obj
         _check_options(request.query, pod["metadata"]["name"])
         container = choose_container(pod, first(request.query, "container"))
+        if not is_websocket(request.headers):
+            return await self._stream(pod, container, request)
+        agreed = check_handshake(request.headers)
+        return as_messages(await self._stream(pod, container, request), request.headers, agreed)
+
+    async def _stream(self, pod: Obj, container: str, request: Request) -> StreamingResponse:
         node = pod["spec"].get("nodeName", "")
         if not node:
             return StreamingResponse(_nothing(), "text/plain")
-        url = self._address(node) + _log_path(pod, container, request.query)
+        url = self._agents.address(node).url + _log_path(pod, container, request.query)
         return await self._open(url, request)
-
-    def _address(self, node_name: str) -> str:
-        """https://IP:PORT of a node's agent.  Raises 404, 500."""
-        node = self._resources.peek("", "nodes", "", node_name)
-        if node is None:
-            raise not_found("", "nodes", node_name)
-        status = node.get("status", {})
-        addresses = {one["type"]: one["address"] for one in reversed(status.get("addresses", []))}
-        port = status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port", 0)
-        for kind in ("InternalIP", "ExternalIP", "Hostname"):
-            if kind in addresses and port:
-                host = addresses[kind]
-                return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-        raise internal_error(f"no preferred addresses found; known addresses: {sorted(addresses)}")
 
     async def _open(self, url: str, request: Request) -> StreamingResponse:
         """The agent's answer; its errors become ours."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
         try:
-            answer = await session.get(url, ssl=self._tls(), allow_redirects=False)
+            answer = await session.get(url, ssl=self._agents.tls(), allow_redirects=False)
             if answer.status != 200:
                 text = (await answer.content.read(4096)).decode("utf-8", "replace").strip()
                 raise _from_agent(answer.status, text)
@@ -77,13 +67,6 @@ class Kubelets:
             await session.close()
             raise
         return StreamingResponse(_lines(session, answer), "text/plain")
-
-    def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            ca, certificate, key = self._files
-            self._context = ssl.create_default_context(cafile=str(ca))
-            self._context.load_cert_chain(certificate, key)
-        return self._context
 
 
 async def _nothing() -> AsyncIterator[bytes]:
@@ -126,12 +109,9 @@ def choose_container(pod: Obj, asked: str) -> str:
         if asked not in (*containers, *init, *ephemeral):
             raise bad_request(f"container {asked} is not valid for pod {name}")
         return asked
-    if len(containers) == 1 and not init and not ephemeral:
-        return str(containers[0])
     if len(containers) == 1:
-        text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]"
-    else:
-        text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]"
+        return str(containers[0])
+    text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]"
     if init:
         text += f" or one of the init containers: [{' '.join(init)}]"
     if ephemeral:
@@ -143,13 +123,9 @@ def _check_options(query: Query, name: str) -> None:
     """Raises 422 on numbers that make no sense."""
     errors: list[FieldError] = []
     for key, least in (("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)):
-        text = first(query, key)
-        if not text:
-            continue
-        if not text.lstrip("-").isdigit() or len(text) > 18:
-            raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-        if int(text) < least:
-            errors.append(invalid(key, int(text), f"must be greater than {'or equal to ' if not least else ''}0"))
+        number = integer(query, key)
+        if number is not None and number < least:
+            errors.append(invalid(key, number, f"must be greater than {'or equal to ' if not least else ''}0"))
     if first(query, "sinceSeconds") and first(query, "sinceTime"):
         text = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
         errors.append(FieldError("sinceSeconds", "FieldValueForbidden", text))

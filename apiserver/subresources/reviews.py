@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from apiserver.authentication import with_authenticated_group
 from apiserver.authentication.serviceaccount import InvalidToken, ServiceAccountTokens
-from apiserver.authorization import Attributes, Authorizer, Decision
+from apiserver.authorization import Attributes, Authorizer, Decision, RuleResolver
+from apiserver.authorization.rules import Rule
 from apiserver.dispatch import Verb
 from apiserver.encoding import object_response
 from apiserver.negotiation import negotiate
@@ -14,7 +16,7 @@ from apiserver.registry.options import write_options
 from apiserver.request import Request, Response, User
 from apiserver.requestinfo import RequestInfo
 from apiserver.verbs import Scope
-from tiphys.api.status import invalid, invalid_object
+from tiphys.api.status import bad_request, invalid, invalid_object
 
 Obj = dict[str, Any]
 
@@ -36,11 +38,15 @@ def access_review(authorizer: Authorizer) -> Verb:
     async def review(request: Request, scope: Scope) -> Response:
         obj = await _read(request, scope)
         spec = obj.get("spec", {})
+        _check(spec, scope)
         if not spec.get("user") and not spec.get("groups"):
             error = invalid("spec.user", "", "at least one of user or group must be specified")
             raise invalid_object(scope.info.group, scope.info.kind, "", [error])
-        user = User(spec.get("user", ""), tuple(spec.get("groups", ())), spec.get("uid", ""))
-        obj["status"] = await _decide(authorizer, user, spec, scope)
+        if scope.info.namespaced:
+            _check_local(spec, request.info.namespace)
+        extra = {key.lower(): tuple(values) for key, values in spec.get("extra", {}).items()}
+        user = User(spec.get("user", ""), tuple(spec.get("groups", ())), spec.get("uid", ""), extra)
+        obj["status"] = await _decide(authorizer, user, spec)
         return _answer(request, obj)
 
     return review
@@ -51,21 +57,34 @@ def self_access_review(authorizer: Authorizer) -> Verb:
 
     async def review(request: Request, scope: Scope) -> Response:
         obj = await _read(request, scope)
-        obj["status"] = await _decide(authorizer, request.user, obj.get("spec", {}), scope)
+        spec = obj.get("spec", {})
+        _check(spec, scope)
+        obj["status"] = await _decide(authorizer, request.user, spec)
         return _answer(request, obj)
 
     return review
 
 
-async def _decide(authorizer: Authorizer, user: User, spec: Obj, scope: Scope) -> Obj:
+def _check(spec: Obj, scope: Scope) -> None:
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if (resource is None) == (path is None):
-        error = invalid(
-            "spec.resourceAttributes",
-            resource,
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-        )
-        raise invalid_object(scope.info.group, scope.info.kind, "", [error])
+    if resource is not None and path is not None:
+        text = "cannot be specified in combination with resourceAttributes"
+        raise invalid_object(scope.info.group, scope.info.kind, "", [invalid("spec.nonResourceAttributes", path, text)])
+    if resource is None and path is None:
+        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid_object(scope.info.group, scope.info.kind, "", [invalid("spec.resourceAttributes", None, text)])
+
+
+def _check_local(spec: Obj, namespace: str) -> None:
+    resource = spec.get("resourceAttributes")
+    if resource is None:
+        raise bad_request("spec.nonResourceAttributes: Invalid value: disallowed on this kind of request")
+    if resource.get("namespace", "") != namespace:
+        raise bad_request(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
+
+
+async def _decide(authorizer: Authorizer, user: User, spec: Obj) -> Obj:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None:
         info = RequestInfo(
             "",
@@ -115,30 +134,47 @@ def token_review(tokens: ServiceAccountTokens) -> Verb:
     async def review(request: Request, scope: Scope) -> Response:
         obj = await _read(request, scope)
         spec = obj.get("spec", {})
+        if not spec.get("token"):
+            raise bad_request("token is required for TokenReview in authentication")
         try:
-            user, audiences = await tokens.verify(spec.get("token", ""), spec.get("audiences", ()))
+            user, audiences = await tokens.verify(spec["token"], spec.get("audiences", ()))
         except InvalidToken as error:
             obj["status"] = {"user": {}, "error": f"[invalid bearer token, {error}]"}
             return _answer(request, obj)
-        known = User(user.name, (*user.groups, "system:authenticated"), user.uid, user.extra)
-        obj["status"] = {"authenticated": True, "user": _user_info(known), "audiences": audiences}
-        return _answer(request, obj)
-
-    return review
-
-
-def rules_review(authorizer: Authorizer) -> Verb:
-    """SelfSubjectRulesReview: incomplete by nature; an authorizer that can list its rules adds them."""
-
-    async def review(request: Request, scope: Scope) -> Response:
-        obj = await _read(request, scope)
-        listing = getattr(authorizer, "rules_of", None)
-        resource_rules, path_rules = listing(request.user) if listing else ([], [])
         obj["status"] = {
-            "resourceRules": resource_rules,
-            "nonResourceRules": path_rules,
-            "incomplete": listing is None,
+            "authenticated": True,
+            "user": _user_info(with_authenticated_group(user)),
+            "audiences": audiences,
         }
         return _answer(request, obj)
 
     return review
+
+
+def rules_review(resolver: RuleResolver) -> Verb:
+    """SelfSubjectRulesReview: what may I do in a namespace?  Incomplete where an authorizer cannot list its rules."""
+
+    async def review(request: Request, scope: Scope) -> Response:
+        obj = await _read(request, scope)
+        namespace = obj.get("spec", {}).get("namespace", "")
+        if not namespace:
+            raise bad_request("no namespace on request")
+        rights = await resolver.rights_of(request.user, namespace)
+        status: Obj = {
+            "resourceRules": [_resource_rule(rule) for rule in rights.rules if rule.resources],
+            "nonResourceRules": [
+                {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)} for rule in rights.rules if rule.urls
+            ],
+            "incomplete": rights.incomplete,
+        }
+        if rights.error:
+            status["evaluationError"] = rights.error
+        obj["status"] = status
+        return _answer(request, obj)
+
+    return review
+
+
+def _resource_rule(rule: Rule) -> Obj:
+    shown = {"verbs": list(rule.verbs), "apiGroups": list(rule.groups), "resources": list(rule.resources)}
+    return {**shown, "resourceNames": list(rule.names)} if rule.names else shown

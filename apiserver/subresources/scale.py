@@ -6,7 +6,7 @@ version, so that apply conflicts name it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from apiserver.encoding import object_response
@@ -20,29 +20,38 @@ from apiserver.verbs import Scope
 from apiserver.verbs.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported
 from apiserver.verbs.update import admit_update
 from tiphys.api.autoscaling.scale import Scale
+from tiphys.api.customresource.jsonpath import at_path
 from tiphys.api.declaration import struct_of
 from tiphys.api.decode import decode
 from tiphys.api.json_body import load_json
+from tiphys.api.kinds import ScalePaths
 from tiphys.api.patch_json import json_patch, load_json_patch
 from tiphys.api.patch_merge import merge_patch
 from tiphys.api.patch_strategic import strategic_merge
 from tiphys.api.selectors import from_label_selector
-from tiphys.api.status import MODIFIED, conflict, invalid, invalid_object
+from tiphys.api.status import MODIFIED, conflict, internal_error, invalid, invalid_object
 
 Obj = dict[str, Any]
 _META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 Wanted = Callable[[Obj], Awaitable[Obj]]
 
 
-def scale_of(obj: Obj) -> Obj:
-    """The Scale of an object with spec.replicas."""
+USUAL = ScalePaths(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
+
+
+def scale_of(obj: Obj, paths: ScalePaths | None = None) -> Obj:
+    """The Scale of an object; `paths` None is where built-in kinds have their numbers.  Raises 500."""
     metadata = {key: obj["metadata"][key] for key in _META if key in obj["metadata"]}
-    spec, status = obj.get("spec", {}), obj.get("status", {})
-    shown_status: Obj = {"replicas": status.get("replicas", 0)}
-    selector = spec.get("selector")
+    places = paths or USUAL
+    shown_status: Obj = {"replicas": at_path(obj, places.status_replicas) or 0}
+    selector = at_path(obj, places.selector) if places.selector else None
     if selector:
-        shown_status["selector"] = str(from_label_selector(selector))
-    replicas = spec.get("replicas", 0)
+        shown_status["selector"] = selector if isinstance(selector, str) else str(from_label_selector(selector))
+    replicas = at_path(obj, places.spec_replicas)
+    if replicas is None:
+        if paths is not None:
+            raise internal_error(f'the spec replicas field ".{".".join(places.spec_replicas)}" does not exist')
+        replicas = 0
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -55,7 +64,7 @@ def scale_of(obj: Obj) -> Obj:
 async def get_scale(request: Request, scope: Scope) -> Response:
     accepted = negotiate(request.headers.get("Accept", ""), transforms=False)
     stored = await scope.store.get(request.info.namespace, request.info.name)
-    return object_response(scale_of(stored.obj), accepted)
+    return object_response(scale_of(stored.obj, scope.info.scale_paths), accepted)
 
 
 async def update_scale(request: Request, scope: Scope) -> Response:
@@ -77,11 +86,11 @@ async def patch_scale(request: Request, scope: Scope) -> Response:
 
     async def wanted(current: Obj) -> Obj:
         if media_type == JSON_PATCH:
-            patched = json_patch(scale_of(current), load_json_patch(body)[0])
+            patched = json_patch(scale_of(current, scope.info.scale_paths), load_json_patch(body)[0])
         elif media_type == MERGE_PATCH:
-            patched = merge_patch(scale_of(current), load_json(body)[0])
+            patched = merge_patch(scale_of(current, scope.info.scale_paths), load_json(body)[0])
         else:
-            patched = strategic_merge(scale_of(current), load_json(body)[0], schema)
+            patched = strategic_merge(scale_of(current, scope.info.scale_paths), load_json(body)[0], schema)
         return decode(patched, schema, kind_label="Scale").value
 
     return await _write(request, scope, options, wanted)
@@ -94,14 +103,24 @@ async def _write(request: Request, scope: Scope, options: WriteOptions, wanted: 
     async def change(current: Obj) -> Obj:
         scale = await wanted(current)
         _check(scale, current, scope)
-        new = {**current, "metadata": dict(current["metadata"]), "spec": dict(current["spec"])}
-        new["spec"]["replicas"] = scale.get("spec", {}).get("replicas", 0)
+        places = scope.info.scale_paths or USUAL
+        new = {**current, "metadata": dict(current["metadata"])}
+        _set(new, places.spec_replicas, scale.get("spec", {}).get("replicas", 0))
         return await admit_update(request, scope, new, current, options, taken)
 
     stored: Stored = await scope.store.change(
         request.info.namespace, request.info.name, change, dry_run=options.dry_run, taken=taken
     )
-    return object_response(scale_of(stored.obj), accepted)
+    return object_response(scale_of(stored.obj, scope.info.scale_paths), accepted)
+
+
+def _set(obj: Obj, names: Sequence[str], value: int) -> None:
+    """Sets a member below `obj`, which is ours; what is on the way there is copied."""
+    for name in names[:-1]:
+        below = obj.get(name)
+        obj[name] = dict(below) if isinstance(below, dict) else {}
+        obj = obj[name]
+    obj[names[-1]] = value
 
 
 def _check(scale: Obj, current: Obj, scope: Scope) -> None:

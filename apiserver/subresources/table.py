@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apiserver.authentication.serviceaccount import ServiceAccountTokens, TokenSigner
-from apiserver.authorization import Authorizer
+from apiserver.authorization import Union
 from apiserver.dispatch import Subresources, Verb
 from apiserver.request import Request, Response
+from apiserver.subresources.attach import attach_subresource
 from apiserver.subresources.binding import bind, bind_by_body
 from apiserver.subresources.eviction import evict
+from apiserver.subresources.exec import exec_subresource
 from apiserver.subresources.finalize import finalize
+from apiserver.subresources.kubelets import Agents
 from apiserver.subresources.log import Kubelets
+from apiserver.subresources.portforward import portforward_subresource
+from apiserver.subresources.proxy import Proxy
 from apiserver.subresources.reviews import access_review, rules_review, self_access_review, self_review, token_review
 from apiserver.subresources.scale import get_scale, patch_scale, update_scale
 from apiserver.subresources.token import token_subresource
@@ -23,31 +28,41 @@ from tiphys.api.status import StatusError
 
 
 async def not_yet(request: Request, scope: Scope) -> Response:
-    """exec, attach, portforward, proxy, resize and ephemeralcontainers come with the node's side of them."""
+    """resize and ephemeralcontainers come with the node's side of them."""
     name = request.info.subresource
     raise StatusError(501, "NotImplemented", f"the subresource {name} is not implemented by this server", details={})
 
 
-def subresources(signer: TokenSigner, kubelets: Kubelets) -> Subresources:
+_PROXIED = ("get", "create", "update", "patch", "delete", "")
+
+
+def subresources(signer: TokenSigner, agents: Agents, proxy: Proxy) -> Subresources:
     later: Mapping[str, Verb] = dict.fromkeys(("get", "create", "update", "patch", "delete"), not_yet)
     return {
         ("*", "*", "status"): {"get": get, "update": update, "patch": patch},
         ("*", "*", "scale"): {"get": get_scale, "update": update_scale, "patch": patch_scale},
-        ("*", "*", "proxy"): later,
+        ("", "nodes", "proxy"): dict.fromkeys(_PROXIED, proxy.node),
+        ("", "pods", "proxy"): dict.fromkeys(_PROXIED, proxy.pod),
+        ("", "services", "proxy"): dict.fromkeys(_PROXIED, proxy.service),
         ("", "pods", "binding"): {"create": bind},
         ("", "pods", "eviction"): {"create": evict},
-        ("", "pods", "log"): {"get": kubelets.log},
-        ("", "pods", "exec"): later,
-        ("", "pods", "attach"): later,
-        ("", "pods", "portforward"): later,
+        ("", "pods", "log"): {"get": Kubelets(agents).log},
+        ("", "pods", "exec"): {"create": exec_subresource(agents)},
+        ("", "pods", "attach"): {"create": attach_subresource(agents)},
+        ("", "pods", "portforward"): {"create": portforward_subresource(agents)},
         ("", "pods", "ephemeralcontainers"): later,
         ("", "pods", "resize"): later,
         ("", "namespaces", "finalize"): {"update": finalize},
+        ("certificates.k8s.io", "certificatesigningrequests", "approval"): {
+            "get": get,
+            "update": update,
+            "patch": patch,
+        },
         ("", "serviceaccounts", "token"): {"create": token_subresource(signer)},
     }
 
 
-def virtual_kinds(authorizer: Authorizer, tokens: ServiceAccountTokens) -> Mapping[tuple[str, str], Verb]:
+def virtual_kinds(authorizer: Union, tokens: ServiceAccountTokens) -> Mapping[tuple[str, str], Verb]:
     access = access_review(authorizer)
     return {
         ("", "bindings"): bind_by_body,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver.authentication.serviceaccount import ISSUER, Bound, TokenSigner
+from apiserver.authentication.serviceaccount import Bound, TokenSigner
 from apiserver.dispatch import Verb
 from apiserver.encoding import object_response
 from apiserver.negotiation import negotiate
@@ -49,15 +49,19 @@ def token_subresource(signer: TokenSigner) -> Verb:
         seconds = spec.get("expirationSeconds") or 3600
         _check_seconds(seconds, request.info.name)
         account = (await scope.store.get(request.info.namespace, request.info.name)).obj
-        pod, node = await _bound_object(request, scope, spec.get("boundObjectRef"))
-        audiences = spec.get("audiences") or [ISSUER]
-        extended = pod is not None and seconds == _POD_TOKEN_SECONDS and audiences == [ISSUER]
+        bound = await _bound_objects(request, scope, spec.get("boundObjectRef"))
+        issuer = signer.issuer
+        audiences = spec.get("audiences") or list(issuer.accepted_audiences)
+        on_pod = bool(bound) and bound[0].kind == "Pod"
+        extended = on_pod and seconds == _POD_TOKEN_SECONDS and audiences == list(issuer.accepted_audiences)
+        if issuer.max_seconds and seconds > issuer.max_seconds:
+            request.warn(f"requested expiration of {seconds} seconds shortened to {issuer.max_seconds} seconds")
+            seconds = issuer.max_seconds
         token, expires = signer.issue(
             account,
             audiences=audiences,
             seconds=_EXTENDED_SECONDS if extended else seconds,
-            pod=pod,
-            node=node,
+            bound=bound,
             warn_after_seconds=seconds if extended else 0,
         )
         shown_expiry = expires - (_EXTENDED_SECONDS - seconds if extended else 0)
@@ -95,36 +99,45 @@ def _check_seconds(seconds: int, name: str) -> None:
         raise invalid_object("authentication.k8s.io", "TokenRequest", "", errors)
 
 
-async def _bound_object(request: Request, scope: Scope, reference: Obj | None) -> tuple[Obj | None, Bound | None]:
-    """(the pod, its node) a token is bound to.  Raises 400, 403, 404, 409."""
+async def _bound_objects(request: Request, scope: Scope, reference: Obj | None) -> list[Bound]:
+    """What the token is bound to: a pod with its node, a node, a secret, or nothing.  Raises 400, 403, 404, 409."""
     user = request.user.name
     if reference is None:
         if user.startswith("system:node:"):
             raise _node_refusal(request, "node requested token not bound to a pod")
-        return None, None
-    kind, name = reference.get("kind", ""), reference.get("name", "")
-    if kind != "Pod":
+        return []
+    kind, name, namespace = reference.get("kind", ""), reference.get("name", ""), request.info.namespace
+    plural = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}.get(kind)
+    if plural is None or reference.get("apiVersion", "v1") != "v1":
         raise bad_request(f"cannot bind token to object of type {reference.get('apiVersion', '')}, Kind={kind}")
-    pod = await scope.resources.lookup("", "pods", request.info.namespace, name)
-    if pod is None:
-        raise not_found("", "pods", name)
+    if kind != "Pod" and user.startswith("system:node:"):
+        raise _node_refusal(request, "node requested token not bound to a pod")
+    found = await scope.resources.lookup("", plural, "" if kind == "Node" else namespace, name)
+    if found is None:
+        raise not_found("", plural, name)
     uid = reference.get("uid", "")
-    if uid and uid != pod["metadata"]["uid"]:
+    if uid and uid != found["metadata"]["uid"]:
         text = (
             f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have "
             "been deleted and then recreated"
         )
-        raise conflict("", "pods", name, text)
-    if pod["spec"].get("serviceAccountName", "") != request.info.name:
-        account = request.info.name
+        raise conflict("", plural, name, text)
+    bound = [Bound(kind, name, found["metadata"]["uid"])]
+    return bound + _node_of(request, scope, found) if kind == "Pod" else bound
+
+
+def _node_of(request: Request, scope: Scope, pod: Obj) -> list[Bound]:
+    """The node of a pod that may have this account's tokens, where it has one already.  Raises 400, 403."""
+    account, user = request.info.name, request.user.name
+    if pod["spec"].get("serviceAccountName", "") != account:
         raise bad_request(
             f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
         )
-    bound_node = pod["spec"].get("nodeName", "")
-    if user.startswith("system:node:") and user != f"system:node:{bound_node}":
+    name = pod["spec"].get("nodeName", "")
+    if user.startswith("system:node:") and user != f"system:node:{name}":
         raise _node_refusal(request, "node requested token bound to a pod scheduled on a different node")
-    node = scope.resources.peek("", "nodes", "", bound_node) if bound_node else None
-    return pod, Bound("Node", bound_node, node["metadata"]["uid"] if node else "") if bound_node else None
+    node = scope.resources.peek("", "nodes", "", name) if name else None
+    return [Bound("Node", name, node["metadata"]["uid"] if node else "")] if name else []
 
 
 def _node_refusal(request: Request, text: str) -> StatusError:

@@ -38,7 +38,8 @@ def decode_token(text: str, prefix: str) -> Position:
         raise _invalid(str(error)) from None
     if version != _VERSION:
         raise _invalid(f'server does not recognize this encoded version "{version}"')
-    if not isinstance(revision, int) or not isinstance(start, str) or not start or revision == 0:
+    plausible = type(revision) is int and (revision == INCONSISTENT or 0 < revision < 2**63)
+    if not plausible or not isinstance(start, str) or not start:
         raise _invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
     if "/../" in f"/{start}/" or start.startswith("/"):
         raise _invalid(f"invalid start key: {start}")

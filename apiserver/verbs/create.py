@@ -55,6 +55,8 @@ async def _insert(request: Request, scope: Scope, obj: dict[str, Any], options: 
     allocation = await strategy.allocate(obj, None, options.dry_run) if strategy.allocate else None
     try:
         info.prepare_for_create(obj)
+        if strategy.sign is not None:
+            strategy.sign(obj, request.user)
         errors = objectmeta.validate_create(obj, info) + info.validate(obj)
         if errors:
             raise invalid_object(info.group, info.kind, obj["metadata"].get("name", ""), errors)

@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 
 from apiserver.encoding import dump, object_response
-from apiserver.negotiation import JSON, Accepted, negotiate
+from apiserver.negotiation import JSON, PROTOBUF, Accepted, negotiate
+from apiserver.protobuf import encode_list, speaks
 from apiserver.request import Request, Response
-from apiserver.requestinfo import first
+from apiserver.requestinfo import first, integer
 from apiserver.storage.resourcecache import Listing
 from apiserver.verbs import Scope
 from apiserver.verbs.continuation import INCONSISTENT, decode_token, encode_token
@@ -28,7 +29,12 @@ async def list_objects(request: Request, scope: Scope) -> Response:
     accepted = negotiate(request.headers.get("Accept", ""))
     listing = await find(request, scope)
     metadata = _metadata(request, listing, scope)
-    if not accepted.transform and accepted.media_type == JSON:
+    if listing.damaged:
+        names = ", ".join(key.removeprefix(scope.store.prefix) for key in listing.damaged[:10])
+        request.warn(f"{len(listing.damaged)} stored {scope.info.plural} cannot be read and are left out: {names}")
+    if accepted.media_type == PROTOBUF and speaks(scope.info):
+        return Response(200, await encode_list(scope.info, metadata, listing.items), PROTOBUF)
+    if not accepted.transform and accepted.media_type in (JSON, PROTOBUF):
         head = dump({"kind": scope.info.list_kind, "apiVersion": scope.info.api_version, "metadata": metadata})
         return Response(200, b'%b,"items":[%b]}' % (head[:-1], listing.joined()))
     objects = [orjson.loads(item.data) for item in listing.items]
@@ -41,7 +47,7 @@ async def find(request: Request, scope: Scope) -> Listing:
     freshness = list_freshness(query)
     namespace = request.info.namespace if scope.info.namespaced else ""
     view = selection(query, scope.info, namespace, request.info.name)
-    start, limit, token = "", _limit(first(query, "limit")), first(query, "continue")
+    start, limit, token = "", max(0, integer(query, "limit") or 0), first(query, "continue")
     if token:
         if first(query, "resourceVersion") not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
@@ -75,14 +81,6 @@ class ExpiredContinue(StatusError):
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "metadata": {"continue": self._token}}
-
-
-def _limit(text: str) -> int:
-    if not text:
-        return 0
-    if not text.lstrip("-").isdigit() or len(text) > 18:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return max(0, int(text))
 
 
 def _metadata(request: Request, listing: Listing, scope: Scope) -> dict[str, Any]:

@@ -6,7 +6,7 @@ creates what does not exist; the result is decoded as strictly as a body.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from apiserver.negotiation import JSON
@@ -35,12 +35,14 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_YAML = "application/apply-patch+yaml"
 APPLY_CBOR = "application/apply-patch+cbor"
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_YAML)
+CUSTOM_PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_YAML)  # a custom resource declares no merge strategies
 
 
 async def patch(request: Request, scope: Scope) -> Response:
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type not in PATCH_TYPES:
-        raise unsupported(media_type)
+    types = PATCH_TYPES if scope.info.model is not None else CUSTOM_PATCH_TYPES
+    if media_type not in types:
+        raise unsupported(media_type, types)
     if media_type == APPLY_YAML:
         options = write_options(request, "PatchOptions", apply=True)
         stored, created = await _apply(request, scope, await request.read_body(), options)
@@ -59,10 +61,10 @@ async def patch(request: Request, scope: Scope) -> Response:
     return stored_response(request, scope, stored)
 
 
-def unsupported(media_type: str) -> StatusError:
+def unsupported(media_type: str, types: Sequence[str] = PATCH_TYPES) -> StatusError:
     if media_type in ("", JSON):
         return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
-    accepted = ", ".join(PATCH_TYPES)
+    accepted = ", ".join(types)
     text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
     return StatusError(415, "UnsupportedMediaType", text, details={})
 
@@ -107,9 +109,10 @@ async def _apply(request: Request, scope: Scope, body: bytes, options: WriteOpti
     namespace = request.info.namespace if scope.info.namespaced else ""
     document = {**document, "metadata": dict(document.get("metadata") or {})}
     _check_apply_metadata(document, request.info.name, namespace)
+    if problems and options.field_validation == "Strict":
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{lines}")
     for problem in problems:
-        if options.field_validation == "Strict":
-            raise bad_request(f"error decoding YAML: {problem}")
         request.warn(problem)
 
     taken: list[Allocation] = []
@@ -145,10 +148,12 @@ async def _apply(request: Request, scope: Scope, body: bytes, options: WriteOpti
 
 
 def _read_apply(body: bytes, options: WriteOptions) -> tuple[Any, list[str]]:
-    """An apply body is YAML, which most clients write as JSON."""
+    """An apply body is YAML, which most clients write as JSON; repeated keys are named as YAML names them."""
     if body.lstrip()[:1] == b"{":
         try:
-            return load_json(body, find_duplicates=options.field_validation != "Ignore")
+            value, repeated = load_json(body, find_duplicates=options.field_validation != "Ignore")
+            # Read as a YAML document, which names the line of a repeated key; the marker adds no line.
+            return value, load_yaml(b"--- " + body.lstrip())[1] if repeated else []
         except StatusError as error:
             if error.code != 400:
                 raise

@@ -102,6 +102,9 @@ async def admit_update(
     if scope.subresource == "status":
         info.prepare_status_update(new, current)
         errors = objectmeta.validate_update(new, current) + info.validate_status_update(new, current)
+    elif scope.subresource in scope.store.strategy.prepare:
+        scope.store.strategy.prepare[scope.subresource](new, current, scope.now())
+        errors = objectmeta.validate_update(new, current) + info.validate_status_update(new, current)
     else:
         info.prepare_for_update(new, current)
         if scope.store.strategy.allocate is not None:

@@ -1,4 +1,4 @@
-"""watch: the events after a revision, as a stream of JSON frames.
+"""watch: the events after a revision, as a stream of frames: lines of JSON, or protobuf with their lengths.
 
 What must stay true: no gap, no repetition, no reordering, or the stream ends with an ERROR event that says 410; a
 bookmark's resourceVersion is one from which a new watch misses nothing.
@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from apiserver.encoding import dump
-from apiserver.negotiation import JSON, Accepted, negotiate
+from apiserver.negotiation import JSON, PROTOBUF, Accepted, negotiate
+from apiserver.protobuf import encode_item, encode_object, speaks, watch_frame
 from apiserver.request import Request, StreamingResponse
-from apiserver.requestinfo import first, truthy
+from apiserver.requestinfo import first, integer, truthy
 from apiserver.storage.cacheitem import CacheItem, WatchEvent
 from apiserver.storage.resourcecache import Watch
 from apiserver.storage.store import Compacted, StoreError
@@ -24,7 +25,7 @@ from apiserver.verbs import Scope
 from apiserver.verbs.freshness import check_watch, read_revision, too_old, translate
 from apiserver.verbs.render import in_version, include_object
 from apiserver.verbs.selection import selection
-from tiphys.api.status import StatusError, bad_request
+from tiphys.api.status import StatusError
 from tiphys.api.table import build_table, partial_metadata
 
 BOOKMARK_SECONDS = 60.0
@@ -36,7 +37,9 @@ Frame = Callable[[WatchEvent], bytes]
 
 async def watch(request: Request, scope: Scope) -> StreamingResponse:
     accepted = negotiate(request.headers.get("Accept", ""))
-    if accepted.media_type != JSON:
+    if accepted.media_type == PROTOBUF and not speaks(scope.info):
+        accepted = Accepted()
+    if accepted.media_type not in (JSON, PROTOBUF):
         raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {JSON}", details={})
     query = request.query
     check_watch(query)
@@ -53,18 +56,14 @@ async def watch(request: Request, scope: Scope) -> StreamingResponse:
     except StatusError as error:
         if error.code != 410:
             raise
-        return StreamingResponse(_once(error_frame(error)), accepted.content_type)
-    timeout_seconds = _timeout(first(query, "timeoutSeconds"))
+        return StreamingResponse(_once(frames.error(error)), frames.content_type)
+    timeout_seconds = _timeout(integer(query, "timeoutSeconds"))
     chunks = _stream(events, frames, timeout_seconds, bookmarks=bookmarks, mark_end=asks_initial and bookmarks)
-    return StreamingResponse(chunks, accepted.content_type)
+    return StreamingResponse(chunks, frames.content_type)
 
 
-def _timeout(text: str) -> float:
-    if not text:
-        return _SHORTEST_DEFAULT_SECONDS * (1 + random.random())
-    if not text.lstrip("-").isdigit() or len(text) > 18:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return float(text) if int(text) > 0 else _SHORTEST_DEFAULT_SECONDS * (1 + random.random())
+def _timeout(asked: int | None) -> float:
+    return float(asked) if asked and asked > 0 else _SHORTEST_DEFAULT_SECONDS * (1 + random.random())
 
 
 async def _once(frame: bytes) -> AsyncIterator[bytes]:
@@ -91,13 +90,9 @@ async def _stream(
             elif bookmarks:
                 yield frames.bookmark(events.position)
     except Compacted as error:
-        yield error_frame(too_old(error.revision, error.compacted))
+        yield frames.error(too_old(error.revision, error.compacted))
     except StoreError:
         return  # the server is stopping: the client watches again elsewhere
-
-
-def error_frame(error: StatusError) -> bytes:
-    return b'{"type":"ERROR","object":%b}\n' % dump(error.to_dict())
 
 
 class Frames:
@@ -109,12 +104,27 @@ class Frames:
         self._accepted = accepted
         self._include = include_object(request) if accepted.transform == "Table" else ""
         self._headers_due = True
+        self._protobuf = accepted.media_type == PROTOBUF
+
+    @property
+    def content_type(self) -> str:
+        return f"{PROTOBUF};stream=watch" if self._protobuf else self._accepted.content_type
+
+    def error(self, error: StatusError) -> bytes:
+        return self._frame("ERROR", error.to_dict())
+
+    def _frame(self, event_type: str, obj: dict[str, Any]) -> bytes:
+        body = encode_object(obj) if self._protobuf else None
+        if body is not None:
+            return watch_frame(event_type, body)
+        return b'{"type":"%b","object":%b}\n' % (event_type.encode(), dump(obj))
 
     def event(self, event: WatchEvent) -> bytes:
+        if self._protobuf:
+            return watch_frame(event.type, encode_item(self._info, event.item))
         if not self._accepted.transform:
             return event.line
-        obj = self._transform(event.item)
-        return b'{"type":"%b","object":%b}\n' % (event.type.encode(), dump(obj))
+        return self._frame(event.type, self._transform(event.item))
 
     def _transform(self, item: CacheItem) -> dict[str, Any]:
         obj: dict[str, Any] = orjson.loads(item.data)
@@ -142,4 +152,4 @@ class Frames:
             }
         elif self._accepted.transform:
             obj.update(kind="PartialObjectMetadata", apiVersion=f"meta.k8s.io/{self._accepted.version}")
-        return b'{"type":"BOOKMARK","object":%b}\n' % dump(obj)
+        return self._frame("BOOKMARK", obj)

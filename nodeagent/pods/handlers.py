@@ -6,6 +6,7 @@ Each returns (success, output); the output is the text for the event.  Answers a
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -58,8 +59,7 @@ async def http_get(
     except TimeoutError:
         return False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
     except aiohttp.ClientConnectorError as error:
-        reason = (error.os_error.strerror or str(error)).lower()
-        return False, f'Get "{url}": dial tcp {shown}:{port}: connect: {reason}'
+        return False, f'Get "{url}": dial tcp {shown}:{port}: connect: {_cause(error.os_error)}'
     except (aiohttp.ClientError, ValueError) as error:
         return False, f'Get "{url}": {error}'
 
@@ -73,9 +73,14 @@ async def tcp_connect(host: str, port: int, timeout_seconds: float) -> tuple[boo
     except TimeoutError:
         return False, f"dial tcp {shown}:{port}: i/o timeout"
     except OSError as error:
-        return False, f"dial tcp {shown}:{port}: connect: {(error.strerror or str(error)).lower()}"
+        return False, f"dial tcp {shown}:{port}: connect: {_cause(error)}"
     writer.close()
     return True, ""
+
+
+def _cause(error: OSError) -> str:
+    """The system's words, as Go prints them: asyncio puts its own into `strerror`."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def port_number(port: Any, container: Container) -> int:

@@ -14,10 +14,11 @@ import secrets
 import shutil
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nodeagent import safepath
-from nodeagent.runtime import conmon, execution, leftovers, rootfs, syscalls
+from nodeagent.runtime import attach, conmon, execstreams, execution, leftovers, rootfs, syscalls
 from nodeagent.runtime.cgroups import Cgroups, mount_missing_hugetlb
 from nodeagent.runtime.container import Container, parse_signal
 from nodeagent.runtime.facts import NodeFacts, read_node_facts
@@ -34,7 +35,9 @@ from nodeagent.runtime.monitor import ExitMonitor
 from nodeagent.runtime.process import run
 from nodeagent.runtime.reaper import Reaper
 from nodeagent.runtime.records import Layout, Record, Times
+from nodeagent.runtime.seccompfilters import SeccompFilters
 from nodeagent.runtime.spec import oci_config
+from nodeagent.runtime.streams import ExecRequest, Streams
 from tiphys.clock import Clock, SystemClock
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ class ConmonRuntime:
         facts: NodeFacts | None = None,
     ) -> None:
         self.layout = Layout(root)
+        self._filters = SeccompFilters(self.layout.oci)
         self.cgroups = cgroups
         self.programs = programs or find_programs()
         self._clock = clock or SystemClock()
@@ -132,13 +136,14 @@ class ConmonRuntime:
         path = self.cgroups.container_path(spec.cgroup_parent, spec.id)
         self._creating.add(spec.id)
         try:
-            self._prepare(spec, record, path)
+            profile = self._prepare(spec, record, path)
             pid = await conmon.create(self.programs, self.layout, record, spec)
             container = Container(spec, record, path, record.times())
             if not container.attach(pid):
                 raise RuntimeFailure("the container's process ended before it was started")
             self._containers[spec.id] = container
             self._monitor.watch(container)
+            self._filters.learn(profile, spec.id)
             return container.status()
         except FileExistsError:
             raise ContainerExists(f"container {spec.id} exists") from None
@@ -200,13 +205,22 @@ class ConmonRuntime:
     async def exec_sync(
         self, container_id: str, argv: Sequence[str], *, timeout_seconds: float = 0, output_limit_bytes: int = 16 << 20
     ) -> ExecResult:
-        container = self._get(container_id)
-        if container.state != "running":
-            raise RuntimeFailure(f"container is {container.state}, not running")
+        container = self._running(container_id)
         assert self._facts is not None
         return await execution.exec_sync(
             self._oci(), container, self._facts, argv, timeout_seconds=timeout_seconds, limit_bytes=output_limit_bytes
         )
+
+    async def exec(self, container_id: str, request: ExecRequest) -> Streams:
+        """Start a program with its streams in the caller's hands; see execstreams.start."""
+        container = self._running(container_id)
+        assert self._facts is not None
+        members = partial(self.cgroups.pids, container.cgroups_path)
+        return await execstreams.start(self._oci(), container, self._facts, request, members)
+
+    async def attach(self, container_id: str) -> Streams:
+        """The streams of the container's own program; see attach.connect."""
+        return await attach.connect(self._running(container_id))
 
     async def wait(self, container_id: str) -> ContainerStatus:
         container = self._get(container_id)
@@ -237,8 +251,17 @@ class ConmonRuntime:
         except KeyError:
             raise ContainerNotFound(f"container {container_id} not found") from None
 
-    def _prepare(self, spec: ContainerSpec, record: Record, cgroups_path: str) -> None:
-        """Everything on disk before conmon runs.  Raises FileExistsError if the container's directory exists."""
+    def _running(self, container_id: str) -> Container:
+        container = self._get(container_id)
+        if container.state != "running":
+            raise RuntimeFailure(f"container is {container.state}, not running")
+        return container
+
+    def _prepare(self, spec: ContainerSpec, record: Record, cgroups_path: str) -> bytes:
+        """Everything on disk before conmon runs; the key of its seccomp profile.
+
+        Raises FileExistsError if the container's directory exists.
+        """
         if self._facts is None:
             raise RuntimeFailure("the runtime is not open")
         directory = record.directory
@@ -251,7 +274,9 @@ class ConmonRuntime:
         rootfs.mount_overlay(spec.layers, upper, work, record.rootfs)
         mounts = rootfs.prepare(record.rootfs, spec.mounts, spec.cwd)
         config = oci_config(spec, self._facts, rootfs=str(record.rootfs), cgroups_path=cgroups_path, mounts=mounts)
+        profile = self._filters.apply(config)
         record.write_config(config)
+        return profile
 
     def _adopt(self, spec: ContainerSpec, record: Record) -> bool:
         """Take hold of a container found on disk; False if its creation never finished."""

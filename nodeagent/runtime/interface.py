@@ -24,6 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from nodeagent.runtime.streams import ExecRequest, Streams
+
 
 class RuntimeFailure(Exception):
     """The runtime could not do it; the text names the cause in one line."""
@@ -244,6 +246,12 @@ class Runtime(Protocol):
         self, container_id: str, argv: Sequence[str], *, timeout_seconds: float = 0, output_limit_bytes: int = 16 << 20
     ) -> ExecResult:
         """Run a program in a running container to its end.  timeout 0 = none."""
+
+    async def exec(self, container_id: str, request: ExecRequest) -> Streams:
+        """Start a program in a running container, its streams in the caller's hands; it ends with them."""
+
+    async def attach(self, container_id: str) -> Streams:
+        """The streams of a running container's own program; closing them leaves it running."""
 
     async def wait(self, container_id: str) -> ContainerStatus:
         """Returns once the container has exited (at once if it has)."""

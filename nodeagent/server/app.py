@@ -16,15 +16,19 @@ from aiohttp import web
 from nodeagent.metrics.families import AgentMetrics
 from nodeagent.pods.node import find_container
 from nodeagent.runtime.interface import ContainerStatus, Runtime
+from nodeagent.server.attach import AttachRoute
 from nodeagent.server.authentication import decide
+from nodeagent.server.exec import ExecRoute
 from nodeagent.server.logfile import LogOptions
 from nodeagent.server.logs import stream_log
+from nodeagent.server.portforward import PortForwardRoute
 from tiphys.api.core.pod import Pod
 from tiphys.api.times import TimeError, parse_time
 from tiphys.clock import Clock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LARGEST = 2**63 - 1
+REQUEST_LINE_LIMIT_BYTES = 256 << 10  # the command of an exec is in it
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class ServerParts:
     clock: Clock
     pods: Callable[[], Sequence[Pod]]
     find_pod: Callable[[str, str], Pod | None]
+    netns: Callable[[str], str | None]  # pod uid -> path of its network namespace ("" is the node's own)
     log_dir: Callable[[Pod], Path]
     health: Callable[[], str]  # "" when well, else the cause
     summary: Callable[[], dict[str, Any]]
@@ -90,9 +95,21 @@ class Server:
         self.app.router.add_get("/pods", self._pods)
         self.app.router.add_get("/pods/", self._pods)
         self.app.router.add_get("/healthz", self._healthz)
+        self.app.router.add_get("/readyz", self._healthz)
+        self.app.router.add_get("/livez", self._livez)
         self.app.router.add_get("/metrics", self._metrics)
         self.app.router.add_get("/stats/summary", self._summary)
+        self._add_streaming()
         self._runner: web.AppRunner | None = None
+
+    def _add_streaming(self) -> None:
+        """A uid in the path makes sure that the pod is the one that the API server decided about."""
+        parts, add = self._parts, self.app.router.add_get
+        container, pod = "{container}", "/{namespace}/{pod}"
+        for prefix in (pod, pod + "/{uid}"):
+            add(f"/exec{prefix}/{container}", ExecRoute(parts.runtime, parts.find_pod).handle)
+            add(f"/attach{prefix}/{container}", AttachRoute(parts.runtime, parts.find_pod).handle)
+            add(f"/portForward{prefix}", PortForwardRoute(parts.find_pod, parts.netns).handle)
 
     async def start(self, address: str, port: int, cert: Path, key: Path, client_ca: Path) -> int:
         """Listen; returns the port (of use with 0)."""
@@ -101,7 +118,9 @@ class Server:
         context.load_cert_chain(cert, key)
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL  # without a certificate: 401 instead of a broken handshake
-        self._runner = web.AppRunner(self.app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            self.app, access_log=None, handle_signals=False, shutdown_timeout=1.0, max_line_size=REQUEST_LINE_LIMIT_BYTES
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, address, port, ssl_context=context)
         await site.start()
@@ -125,6 +144,9 @@ class Server:
     async def _healthz(self, request: web.Request) -> web.StreamResponse:
         cause = self._parts.health()
         return web.Response(status=500, text=cause) if cause else web.Response(text="ok")
+
+    async def _livez(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="ok")
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         await self._parts.observe()

@@ -10,8 +10,10 @@ from typing import Any
 
 from tiphys.api import meta, meta_discovery
 from tiphys.api.authentication.tokenrequest import TokenRequest
+from tiphys.api.autoscaling.horizontalpodautoscaler import HorizontalPodAutoscaler, HorizontalPodAutoscalerList
 from tiphys.api.autoscaling.scale import Scale
 from tiphys.api.declaration import struct_of
+from tiphys.api.events.event import Event, EventList
 from tiphys.api.kinds import builtin_registry
 from tiphys.api.policy.eviction import Eviction
 from tiphys.api.schema import Anything, Field, ListOf, MapOf, Scalar, Struct, Type
@@ -51,6 +53,7 @@ def reachable() -> Iterator[Struct]:
     roots = [info.schema for info in builtin_registry().all()]
     roots += [info.list_schema for info in builtin_registry().all() if "list" in info.verbs]
     roots += [struct_of(model) for model in (Scale, Eviction, TokenRequest)]
+    roots += [struct_of(model) for model in (HorizontalPodAutoscaler, HorizontalPodAutoscalerList, Event, EventList)]
     roots += [
         struct_of(getattr(module, name))
         for module in (meta, meta_discovery)
@@ -116,6 +119,8 @@ def normal(row: dict[str, str], fact: str) -> str:
     value = row[fact]
     if fact == "format" and row["type"] == "integer" and not value:
         return "int64"
+    if fact == "listType" and row["format"] == "byte":
+        return ""  # bytes are a list to Go only
     return "" if value == "granular" else value  # granular is what a map is when nothing is said
 
 

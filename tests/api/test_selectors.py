@@ -76,5 +76,6 @@ def test_field_selectors_have_terms_and_escapes() -> None:
     terms = parse_field_selector(r"spec.nodeName=n1,status.phase!=Running,a==b\,c")
     assert terms == [("spec.nodeName", "=", "n1"), ("status.phase", "!=", "Running"), ("a", "=", "b,c")]
     assert parse_field_selector("") == []
+    assert parse_field_selector("a=b,") == [("a", "=", "b")]
     with pytest.raises(SelectorError, match=r"can't understand 'spec\.nodeName'"):
         parse_field_selector("spec.nodeName")

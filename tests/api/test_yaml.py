@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiphys.api.yaml import YamlError, dump, dump_all, load_documents
+from tiphys.api.yaml import Limits, YamlError, dump, dump_all, load_documents
 
 DATA = Path(__file__).parent.parent / "data/yaml"
 
@@ -132,7 +132,7 @@ def test_an_alias_bomb_is_refused_before_it_grows() -> None:
 
 def test_too_many_bytes_and_too_many_values_are_refused() -> None:
     with pytest.raises(YamlError, match="larger than 10 bytes"):
-        list(load_documents("a" * 11, limit_bytes=10))
+        list(load_documents("a" * 11, limits=Limits(size_bytes=10)))
     with pytest.raises(YamlError, match="more than 200000 values"):
         list(load_documents("- a\n" * 200_001))
 

@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [SECTION...]`: all figures in one run, as one table.  Nothing here is asserted.
 
-Sections: start, idle, pods, api, store; all of them without arguments.  Everything runs inside a network namespace and a
-directory of its own, which are removed.
+Sections: start, idle, pods, api, store; all of them without arguments.  Everything runs inside a network namespace and
+a directory of its own, which are removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECTIONS = ("start", "idle", "pods", "api", "store")
 
 def with_a_node(directory: Path, wanted: set[str], report: Report) -> None:
     with Machine(directory) as machine:
-        image = cluster.test_image(machine)
+        image = cluster.pushed_image(machine)
         if "start" in wanted:
             print("== starting", flush=True)
             cluster.starting(machine, report)

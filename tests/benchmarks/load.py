@@ -20,7 +20,7 @@ Request = tuple[str, str, bytes]  # method, path, body
 
 @dataclass(frozen=True)
 class Load:
-    """What `drive` saw: requests per second, latencies in milliseconds, CPU per request, the client's share of a CPU."""
+    """What `drive` saw: requests per second, latencies in milliseconds, CPU per request, the client's CPU share."""
 
     rate: float
     p50_ms: float

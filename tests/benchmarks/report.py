@@ -20,7 +20,7 @@ class Row:
 
 
 class Report:
-    """Collects rows and says each on stderr-like progress lines as it comes."""
+    """Collects rows, and prints each as it comes."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -29,9 +29,8 @@ class Report:
         """A figure; its ratio is ours to the peer's best."""
         digits = 2 if value < 10 else 1 if value < 100 else 0
         ours = f"{value:,.{digits}f} {unit}" + (" (busy machine)" if cpu_pressure() > BUSY_PERCENT else "")
-        if peer is None:
-            row = Row(what, ours)
-        else:
+        row = Row(what, ours)
+        if peer is not None:
             row = Row(what, ours, peer.text, f"{value / peer.best:.2f}", peer.source)
         self.rows.append(row)
         print(f"  {row.what}: {row.ours}", flush=True)

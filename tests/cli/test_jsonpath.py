@@ -34,6 +34,7 @@ CASES = [
     ("{..name}", LIST, "a b"),
     ('{range .items[*]}{.metadata.name}{"\\n"}{end}', LIST, "a\nb\n"),
     ("{.items[*].metadata.name}", LIST, "a b"),
+    ("{range.items[*]}{.metadata.name},{end}", LIST, "a,b,"),
 ]
 
 

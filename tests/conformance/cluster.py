@@ -73,10 +73,10 @@ def free_port() -> int:
     return number
 
 
-def administrator(layout: Layout, url: str) -> Api:
+def administrator(layout: Layout, port: int) -> Api:
     context = ssl.create_default_context(cafile=str(layout.pki / "ca.crt"))
     context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
-    return Api(url, context)
+    return Api(f"https://127.0.0.1:{port}", context)
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def running_cluster(directory: Path) -> Iterator[Cluster]:
     words = [str(TIPHYS), "up", "--no-node", "--fake-nodes", str(len(NODES)), "--data-dir", str(directory)]
     try:
         _run([*words, "--port", str(port), "--store", store()])
-        cluster = Cluster(layout, administrator(layout, f"https://127.0.0.1:{port}"))
+        cluster = Cluster(layout, administrator(layout, port))
         eventually(lambda: _is_complete(cluster.api), "the nodes are ready")
         yield cluster
     finally:

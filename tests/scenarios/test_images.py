@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 
 import pytest
 
@@ -34,6 +35,11 @@ def refused(found: Object) -> bool:
     return waiting_reason(found) in ("ErrImagePull", "ImagePullBackOff")
 
 
+def pull_failure(machine: Machine, name: str) -> str | None:
+    """The message of the event that tells why the pull failed."""
+    return next((text for _, text in machine.events(name) if text.startswith("Failed to pull image")), None)
+
+
 def test_an_upper_layer_deletes_hides_and_replaces(machine: Machine, registry: Registry) -> None:
     image = registry.push(whiteout_image(), "whiteout", "v1")
     script = "cd /; ls data opaque changed; find / -xdev -name '.wh.*'"
@@ -62,10 +68,7 @@ def test_a_guarded_registry_needs_the_right_secret(machine: Machine) -> None:
     for name, secrets in (("none", []), ("wrong", [{"name": "wrong"}])):
         machine.apply(pod(f"guarded-{name}", container(image), imagePullSecrets=secrets))
         machine.wait_pod(f"guarded-{name}", refused)
-        message = eventually(
-            lambda n=name: next((m for r, m in machine.events(f"guarded-{n}") if m.startswith("Failed to pull")), None),
-            "the event of the failed pull",
-        )
+        message = eventually(partial(pull_failure, machine, f"guarded-{name}"), "the event of the failed pull")
         assert "pull access denied" in message and "authorization failed" in message, message
     machine.apply(pod("guarded-right", container(image), imagePullSecrets=[{"name": "right"}]))
     machine.wait_pod("guarded-right", is_running)

@@ -70,7 +70,8 @@ def test_settings_and_secrets_come_as_environment_and_files(machine: Machine, im
         {"name": "settings", "configMap": {"name": "settings", "items": [{"key": "size", "path": "deep/size"}]}},
         {"name": "token", "secret": {"secretName": "token", "defaultMode": 0o400}},
     ]
-    script = "echo $COLOUR $PASSWORD $POD $BOTH $all_size; cat /settings/deep/size /token/password; echo; stat -Lc %a /token/password"
+    script = "echo $COLOUR $PASSWORD $POD $BOTH $all_size; cat /settings/deep/size /token/password; echo; "
+    script += "stat -Lc %a /token/password"
     main = container(
         image, script, env=env, envFrom=[{"configMapRef": {"name": "settings"}, "prefix": "all_"}], volumeMounts=mounts
     )
@@ -155,6 +156,15 @@ def test_no_such_program_is_said_in_the_status(machine: Machine, image: str) -> 
     assert end is not None and (end["exitCode"], end["reason"]) == (128, "StartError")
     assert "/no/such" in end["message"]
     machine.kubectl("delete", "pod", "nothing")
+
+
+def test_a_refused_probe_is_told_with_the_systems_words(machine: Machine, image: str) -> None:
+    probe = {"httpGet": {"path": "/up", "port": 81}, "periodSeconds": 1}
+    machine.apply(pod("deaf", container(image, QUICK, readinessProbe=probe)))
+    address = machine.wait_pod("deaf", is_running)["status"]["podIP"]
+    text = f'Readiness probe failed: Get "http://{address}:81/up": dial tcp {address}:81: connect: connection refused'
+    eventually(lambda: ("Unhealthy", text) in machine.events("deaf"), "the event of the failed probe")
+    machine.kubectl("delete", "pod", "deaf")
 
 
 def test_requests_and_limits_are_in_the_cgroup(machine: Machine, image: str) -> None:

@@ -100,7 +100,7 @@ def test_kubectl_reads_and_watches_what_runs(machine: Machine, image: str) -> No
     machine.kubectl("delete", "deployment", "seen")
     machine.gone(name)
     assert follower.wait(10) == 0  # the log ends with its container
-    states = []
+    states: list[str] = []
     while not states or states[-1] not in ("Terminating", "Completed"):
         states.append(watcher.stdout.readline().split()[2])
     assert states[0] == "Pending" and "Running" in states

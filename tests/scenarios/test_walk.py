@@ -1,4 +1,4 @@
-"""The walk of one `apply`, as docs/apply.md tells it: from a manifest to containers that answer, and back to nothing."""
+"""The walk of one `apply`, as docs/apply.md tells it: from a manifest to answering containers, and back to nothing."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ def test_an_applied_manifest_becomes_two_pods_that_answer(tmp_path: Path) -> Non
         _told_about(machine, pods)
         assert machine.tiphys("apply", "-f", manifest).out == "deployment.apps/hello unchanged\n"
 
+        kinds = {text.split()[0] for text in machine.leftovers()}  # the check after `down` would see what is left
+        assert kinds == {"process", "mount", "cgroup", "link", "nftables"}
         deleted = machine.tiphys("delete", "-f", manifest).out
         assert deleted == 'deployment.apps "hello" deleted from default namespace\n'
         eventually(lambda: machine.pods("app=hello") == [], "the pods are gone")

@@ -33,6 +33,9 @@ class Decoded(NamedTuple):
 
 def decode(obj: Any, schema: Struct, *, kind_label: str = "", version: str = "v1") -> Decoded:
     """`obj` as the server keeps it; raises 400 `Pod in version "v1" cannot be handled as a Pod: ...`."""
+    if schema.read is not None:
+        value, unknown = schema.read(obj)
+        return Decoded(_with_reset(obj, value), unknown)
     try:
         return Decoded(_with_reset(obj, _fast_struct(schema)(obj)), [])
     except _Odd:
@@ -219,9 +222,16 @@ def _fast_map(type_: MapOf) -> Walk:
 def _fast_anything(type_: Anything) -> Walk:
     only_objects = type_.type == "object"
 
+    inside = type_.inside
+
     def walk(value: Any) -> Any:
         if only_objects and type(value) is not dict:
             raise _Odd
+        if inside is not None:
+            if type(value) is dict:
+                return _fast_struct(inside())(value)
+            if type(value) is list:
+                return [walk(item) for item in value]
         return value
 
     return walk
@@ -267,7 +277,7 @@ class _SlowWalk:
         if isinstance(type_, Anything):
             if type_.type == "object" and not isinstance(value, dict):
                 raise _mismatch(value, type_, owner, go_path)
-            return value
+            return self.anything(value, type_, path, owner, go_path)
         if isinstance(type_, ListOf):
             if not isinstance(value, list):
                 raise _mismatch(value, type_, owner, go_path)
@@ -285,6 +295,13 @@ class _SlowWalk:
             else self.value(item, type_.values, join_path(path, key), owner, go_path)
             for key, item in value.items()
         }
+
+    def anything(self, value: Any, type_: Anything, path: str, owner: str, go_path: str) -> Any:
+        if type_.inside is not None and isinstance(value, dict):
+            return self.struct(value, type_.inside(), path, go_path)
+        if type_.inside is not None and isinstance(value, list):
+            return [self.anything(item, type_, f"{path}[{i}]", owner, go_path) for i, item in enumerate(value)]
+        return value
 
     def scalar(self, value: Any, type_: Scalar, owner: str, go_path: str) -> Any:
         try:

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tiphys.api.declaration import defaults_of
 from tiphys.api.quantity import canonical, milli
@@ -30,7 +31,7 @@ def apply_defaults(obj: dict[str, Any], schema: Struct) -> None:
 
 # A type without anything to fill in anywhere below it has no walk at all: most of a pod's types.  A recursive type
 # (a CRD's JSONSchemaProps) counts as having one while it is being compiled.
-_walks: dict[Struct, Walk | None] = {}
+_walks: WeakKeyDictionary[Struct, Walk | None] = WeakKeyDictionary()  # a custom resource's schema goes with it
 _in_progress: set[Struct] = set()
 
 

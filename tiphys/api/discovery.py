@@ -6,6 +6,7 @@ group and version.  Content types and caching are the server's business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,7 +43,20 @@ def group_versions(registry: Registry) -> list[tuple[str, list[str]]]:
     """Every group but the core one with its versions, the preferred version first."""
     groups = registry.groups()
     known = [(group, groups[group]) for group in GROUP_ORDER if group in groups]
-    return known + sorted((group, versions) for group, versions in groups.items() if group and group not in GROUP_ORDER)
+    others = [(g, sorted(v, key=version_priority)) for g, v in groups.items() if g and g not in GROUP_ORDER]
+    return known + sorted(others)
+
+
+_VERSION = re.compile(r"v([1-9]\d{0,9})(?:(alpha|beta)([1-9]\d{0,9}))?\Z", re.ASCII)
+_STABILITY = {None: 0, "beta": 1, "alpha": 2}
+
+
+def version_priority(version: str) -> tuple[int, int, int, str]:
+    """Sorts v2, v1, v1beta2, v1beta1, v1alpha1, then what is no such version by its name: upstream's order."""
+    match = _VERSION.match(version)
+    if match is None:
+        return 3, 0, 0, version
+    return _STABILITY[match[2]], -int(match[1]), -int(match[3] or 0), version
 
 
 # --- aggregated -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ class Hooks:
 
 
 class SiblingModules(Hooks):
-    """Behaviour in the modules beside `module`: <module>_strategy, <module>_validation, <module>_table."""
+    """Behaviour in the modules beside `module`: <module>_strategy, _validation, _table, _conversion."""
 
     homes: Mapping[str, tuple[str, ...]] = {
         "strategy": (
@@ -35,6 +35,7 @@ class SiblingModules(Hooks):
         ),
         "validation": ("validate", "validate_update", "validate_status_update", "warnings"),
         "table": ("columns", "cells", "row_conditions"),
+        "conversion": ("storage", "to_storage", "from_storage"),
     }
 
     def __init__(self, module: str, kind_name: str) -> None:

@@ -52,6 +52,15 @@ class SubresourceInfo:
     verbs: tuple[str, ...] = READ_WRITE
 
 
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Members from the root, such as ("spec", "replicas"); `selector` () where the object shows none."""
+
+    spec_replicas: tuple[str, ...]
+    status_replicas: tuple[str, ...]
+    selector: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class KindInfo:
     """One kind in one version.  Compared by identity.  Hooks work on plain dicts in wire form, in place."""
@@ -70,6 +79,9 @@ class KindInfo:
     generation: bool = False  # metadata.generation counts changes of everything but metadata and status
     hooks: Hooks = field(default_factory=Functions, repr=False)
     given_schema: Struct | None = field(default=None, repr=False)
+    given_list_kind: str = ""  # where it is not the kind with "List" behind it
+    deprecation: str = ""  # the text of the Warning header every answer of this version carries
+    scale_paths: ScalePaths | None = None  # where the scale subresource finds its numbers; None: the usual places
 
     @property
     def api_version(self) -> str:
@@ -77,7 +89,22 @@ class KindInfo:
 
     @property
     def list_kind(self) -> str:
-        return self.kind + "List"
+        return self.given_list_kind or self.kind + "List"
+
+    @property
+    def storage(self) -> tuple[str, str]:
+        """(group, plural) under which objects are kept: another kind's where two kinds show the same objects."""
+        return cast("tuple[str, str]", self.hooks.data("storage") or (self.group, self.plural))
+
+    def to_storage(self, obj: JsonObject) -> JsonObject:
+        """The object as the kind that is kept writes it; `obj` itself where that is this kind, and it never changes."""
+        own = self.hooks.find("to_storage")
+        return cast(JsonObject, own(obj)) if own else obj
+
+    def from_storage(self, obj: JsonObject) -> JsonObject:
+        """The inverse: a kept object as this kind shows it."""
+        own = self.hooks.find("from_storage")
+        return cast(JsonObject, own(obj)) if own else obj
 
     @property
     def has_status(self) -> bool:
@@ -315,9 +342,11 @@ class Registry:
         return groups
 
 
-# events.k8s.io and autoscaling are declared but not served yet: each shares its objects with another group or version.
+# autoscaling/v1 and events.k8s.io show the objects of another kind (`KindInfo.storage`); they join this list when the
+# API server reads them so.
 BUILTIN_MODULES = (
     "tiphys.api.core.binding",
+    "tiphys.api.core.componentstatus",
     "tiphys.api.core.configmap",
     "tiphys.api.core.endpoints",
     "tiphys.api.core.event",
@@ -333,6 +362,14 @@ BUILTIN_MODULES = (
     "tiphys.api.core.secret",
     "tiphys.api.core.service",
     "tiphys.api.core.serviceaccount",
+    "tiphys.api.admissionregistration.mutatingadmissionpolicy",
+    "tiphys.api.admissionregistration.mutatingadmissionpolicybinding",
+    "tiphys.api.admissionregistration.mutatingwebhookconfiguration",
+    "tiphys.api.admissionregistration.validatingadmissionpolicy",
+    "tiphys.api.admissionregistration.validatingadmissionpolicybinding",
+    "tiphys.api.admissionregistration.validatingwebhookconfiguration",
+    "tiphys.api.apiextensions.customresourcedefinition",
+    "tiphys.api.apiregistration.apiservice",
     "tiphys.api.apps.controllerrevision",
     "tiphys.api.apps.daemonset",
     "tiphys.api.apps.deployment",
@@ -340,19 +377,34 @@ BUILTIN_MODULES = (
     "tiphys.api.apps.statefulset",
     "tiphys.api.authentication.reviews",
     "tiphys.api.authorization.reviews",
+    "tiphys.api.autoscaling.horizontalpodautoscaler_v2",
     "tiphys.api.batch.cronjob",
     "tiphys.api.batch.job",
+    "tiphys.api.certificates.certificatesigningrequest",
     "tiphys.api.coordination.lease",
     "tiphys.api.endpoints.endpointslice",
+    "tiphys.api.flowcontrol.flowschema",
+    "tiphys.api.flowcontrol.prioritylevelconfiguration",
     "tiphys.api.networking.ingress",
     "tiphys.api.networking.ingressclass",
+    "tiphys.api.networking.ipaddress",
     "tiphys.api.networking.networkpolicy",
+    "tiphys.api.networking.servicecidr",
     "tiphys.api.node.runtimeclass",
     "tiphys.api.policy.poddisruptionbudget",
     "tiphys.api.rbac.role",
     "tiphys.api.rbac.rolebinding",
+    "tiphys.api.resource.deviceclass",
+    "tiphys.api.resource.resourceclaim",
+    "tiphys.api.resource.resourceclaimtemplate",
+    "tiphys.api.resource.resourceslice",
     "tiphys.api.scheduling.priorityclass",
+    "tiphys.api.storage.csidriver",
+    "tiphys.api.storage.csinode",
+    "tiphys.api.storage.csistoragecapacity",
     "tiphys.api.storage.storageclass",
+    "tiphys.api.storage.volumeattachment",
+    "tiphys.api.storage.volumeattributesclass",
 )
 
 

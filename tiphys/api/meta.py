@@ -41,7 +41,10 @@ class ObjectMeta(Model, name="io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"):
         At(6, "Changes with every write; give it back to write only if nobody else has."),
     ] = ""
     generation: Annotated[int, At(7, "Counts the changes of what is wanted.")] = 0
-    creationTimestamp: Annotated[Time, At(8, "When the object was created; set by the server.", omit_zero=True)] = ""
+    creationTimestamp: Annotated[
+        Time,
+        At(8, "CreationTimestamp is a timestamp set by the server when it made the object.", omit_zero=True),
+    ] = ""
     deletionTimestamp: Annotated[Time | None, At(9, "When the object is to be gone; set by a deletion.")] = None
     deletionGracePeriodSeconds: Annotated[int | None, At(10, "How long the deletion may take.")] = None
     labels: Annotated[dict[str, str], At(11, "Short facts to select objects by.")] = {}

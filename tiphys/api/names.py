@@ -244,8 +244,7 @@ def is_path_segment(text: str) -> list[str]:
 def is_cidr(text: str) -> list[str]:
     """An address and a prefix length; bits below the prefix are allowed, zones and leading zeros are not."""
     address, slash, length = text.partition("/")
-    bits = 128 if ":" in address else 32
-    if slash and not is_valid_ip(address) and length.isascii() and length.isdigit() and str(int(length)) == length:
-        if int(length) <= bits:
-            return []
+    number = int(length) if re.fullmatch("0|[1-9][0-9]{0,2}", length, re.ASCII) else -1
+    if slash and not is_valid_ip(address) and 0 <= number <= (128 if ":" in address else 32):
+        return []
     return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]

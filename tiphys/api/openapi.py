@@ -48,7 +48,7 @@ NAMED_SCALARS: dict[str, tuple[str, JsonObject]] = {
 OF_EVERY_OBJECT = {
     "apiVersion": "The group and version that say what the fields mean.",
     "kind": "The kind of object this is.",
-    "metadata": "What every object carries: name, labels, owners and the like.",
+    "metadata": "Standard object's metadata: name, labels, owners and the like.",
 }
 
 
@@ -146,6 +146,13 @@ class Components:
 
     def _struct(self, struct: Struct) -> JsonObject:
         schema: JsonObject = {"type": "object"}
+        if struct.published is not None:
+            schema = {**struct.published}
+            own = {name: self._field(struct.fields[name]) for name in OF_EVERY_OBJECT if name in struct.fields}
+            schema["properties"] = {**schema.get("properties", {}), **own}
+            if kinds := self._kinds.get(struct.name):
+                schema["x-kubernetes-group-version-kind"] = kinds
+            return schema
         if struct.description:
             schema["description"] = struct.description
         if struct.fields:

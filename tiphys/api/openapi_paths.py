@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.api.kinds import KindInfo, SubresourceInfo
+from tiphys.api.openapi_connect import connect_items, is_stream
 
 JsonObject = dict[str, Any]
 
@@ -17,6 +18,7 @@ PATCH_TYPES = (
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 )
+STRATEGIC = PATCH_TYPES[-1]
 
 
 def _query(name: str, type_: str, description: str) -> JsonObject:
@@ -75,23 +77,40 @@ def paths_of(info: KindInfo) -> JsonObject:
         paths |= _subresource(info, sub, one)
     for path, item in paths.items():
         _identify(info, path, item)
+        if info.model is None and "patch" in item:  # a custom resource declares no merge strategies
+            item["patch"]["requestBody"]["content"].pop(STRATEGIC, None)
     return paths
 
 
-WORDS = {"get": "read", "put": "replace", "post": "create"}  # the other actions are called the same
+# The other actions are called the same.
+WORDS = {"get": "read", "put": "replace", "post": "create", "deletecollection": "deleteCollection"}
+SENTENCES = {
+    "connect": "open a connection to a",
+    "delete": "delete a",
+    "deletecollection": "delete every chosen",
+    "get": "read a",
+    "list": "list or watch objects of kind",
+    "patch": "change parts of a",
+    "post": "create a",
+    "put": "replace a",
+}
 
 
 def _identify(info: KindInfo, path: str, item: JsonObject) -> None:
     """readCoreV1NamespacedPodStatus: names that code generators turn into functions."""
     group = (info.group or "core").partition(".")[0]
     scope = "Namespaced" if "{namespace}" in path else ""
-    sub = path.partition("{name}/")[2]
+    sub, _, behind = path.partition("{name}/")[2].partition("/")
     everywhere = "ForAllNamespaces" if info.namespaced and not scope else ""
-    name = f"{_capital(group)}{_capital(info.version)}{scope}{info.kind}{_capital(sub)}{everywhere}"
+    of = f"{_capital(group)}{_capital(info.version)}"
+    name = f"{scope}{info.kind}{_capital(sub)}{'WithPath' if behind else ''}{everywhere}"
     for method, operation in item.items():
         if method != "parameters":
             action = operation["x-kubernetes-action"]
-            operation["operationId"] = WORDS.get(action, action) + name
+            how = _capital(method) if action == "connect" else ""
+            operation["operationId"] = f"{WORDS.get(action, action)}{of}{how}{name}"
+            operation["tags"] = [f"{group}_{info.version}"]
+            operation["description"] = f"{SENTENCES[action]} {info.kind}{f' ({sub})' if sub else ''}"
 
 
 def _capital(word: str) -> str:
@@ -101,6 +120,9 @@ def _capital(word: str) -> str:
 def _subresource(info: KindInfo, sub: SubresourceInfo, one: str) -> JsonObject:
     kind = {"group": sub.group, "version": sub.version, "kind": sub.kind}
     path = f"{one}/{sub.name}"
+    if is_stream(sub):
+        items = connect_items(sub, path)
+        return {at: item | {"parameters": _path_parameters(at, pretty=sub.name == "log")} for at, item in items.items()}
     own = sub.kind == info.kind
     schemas = {"one": info.schema.name if own else _name_of(sub), "list": ""}
     verbs = {"get": "get", "update": "put", "patch": "patch", "create": "post", "delete": "delete"}
@@ -110,19 +132,26 @@ def _subresource(info: KindInfo, sub: SubresourceInfo, one: str) -> JsonObject:
 
 def _name_of(sub: SubresourceInfo) -> str:
     package = {"": "core", "authentication.k8s.io": "authentication"}.get(sub.group, sub.group)
-    return "" if sub.kind.endswith("Options") else f"io.k8s.api.{package}.{sub.version}.{sub.kind}"
+    return f"io.k8s.api.{package}.{sub.version}.{sub.kind}"
 
 
 def _item(verbs: tuple[str, ...], methods: dict[str, str], kind: JsonObject, schemas: dict[str, str]) -> JsonObject:
     return {method: _operation(verb, kind, schemas) for verb, method in methods.items() if verb in verbs}
 
 
+ANSWERS = {
+    "create": {"200": "OK", "201": "Created", "202": "Accepted"},
+    "update": {"200": "OK", "201": "Created"},
+    "patch": {"200": "OK", "201": "Created"},
+    "delete": {"200": "OK", "202": "Accepted"},
+}
 ACTIONS = {"create": "post", "update": "put"}  # the other verbs are called the same
 
 
 def _operation(verb: str, kind: JsonObject, schemas: dict[str, str]) -> JsonObject:
+    answers = {code: _content(text, _answer(verb, schemas)) for code, text in ANSWERS.get(verb, {"200": "OK"}).items()}
     operation: JsonObject = {
-        "responses": {"200": _content("OK", _answer(verb, schemas))},
+        "responses": {**answers, "401": {"description": "Unauthorized"}},
         "x-kubernetes-action": ACTIONS.get(verb, verb),
         "x-kubernetes-group-version-kind": kind,
     }
@@ -159,12 +188,14 @@ def _body(verb: str, schema: str) -> JsonObject:
     return {"content": dict.fromkeys(types, reference), "required": True}
 
 
-def _path_parameters(path: str) -> list[JsonObject]:
-    parameters = [PRETTY]
+def _path_parameters(path: str, *, pretty: bool = True) -> list[JsonObject]:
+    parameters = [PRETTY] if pretty else []
     if "{name}" in path:
         parameters.append(_in_path("name", "The name of the object."))
     if "{namespace}" in path:
         parameters.append(_in_path("namespace", "The namespace of the object."))
+    if "{path}" in path:
+        parameters.append(_in_path("path", "Where the request goes behind the proxy."))
     return parameters
 
 

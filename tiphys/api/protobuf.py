@@ -98,12 +98,17 @@ def _utf8(value: bytes) -> str:
 
 def encode_protobuf(obj: dict[str, Any], schema: Struct, *, api_version: str = "", kind: str = "") -> bytes:
     """The `k8s\\0` body of an object that `decode` has passed."""
+    return envelope(encode_message(obj, schema), api_version or obj.get("apiVersion", ""), kind or obj.get("kind", ""))
+
+
+def envelope(message: bytes | bytearray, api_version: str, kind: str) -> bytes:
+    """The `k8s\\0` body around a message."""
     type_meta = bytearray()
-    for number, text in ((1, api_version or obj.get("apiVersion", "")), (2, kind or obj.get("kind", ""))):
+    for number, text in ((1, api_version), (2, kind)):
         write_bytes(type_meta, number, text.encode())
     out = bytearray(MAGIC)
     write_bytes(out, 1, type_meta)
-    write_bytes(out, 2, encode_message(obj, schema))
+    write_bytes(out, 2, message)
     write_bytes(out, 3, b"")
     write_bytes(out, 4, b"")
     return bytes(out)
@@ -350,4 +355,5 @@ __all__ = [
     "decode_protobuf",
     "encode_message",
     "encode_protobuf",
+    "envelope",
 ]

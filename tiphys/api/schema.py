@@ -53,6 +53,7 @@ class Anything:
 
     name: str = ""  # the OpenAPI definition's name where it has one
     type: str = ""  # "object" where only an object will do
+    inside: Callable[[], Struct] | None = None  # an object here, alone or in a list, is read as this struct
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,9 @@ class Struct:
     preserve_unknown: bool = False  # CRDs: x-kubernetes-preserve-unknown-fields
     set_defaults: Callable[[dict[str, Any]], None] | None = field(default=None, repr=False)
     inlined: tuple[int, Struct] | None = None  # protobuf: the number and message some fields with tag 0 travel in
+    read: Callable[[dict[str, Any]], tuple[dict[str, Any], list[str]]] | None = field(default=None, repr=False)
+    """Custom resources: how one is read, in place of `tiphys.api.decode`'s walk; the second are its unknown fields."""
+    published: Mapping[str, Any] | None = field(default=None, repr=False)  # custom resources: their OpenAPI text
     union: str = ""  # patchStrategy retainKeys on the struct itself (DeploymentStrategy, Volume)
 
     @cached_property

@@ -232,7 +232,9 @@ def parse_field_selector(text: str) -> list[tuple[str, str, str]]:
     if len(text) > MAX_BYTES:
         raise SelectorError(f"a selector may not be longer than {MAX_BYTES} bytes")
     terms = []
-    for part in _UNESCAPED_COMMA.split(text) if text else []:
+    for part in _UNESCAPED_COMMA.split(text):
+        if not part:
+            continue  # upstream passes over empty terms, and clients send them
         match = _FIELD_TERM.match(part)
         if match is None:
             raise SelectorError(f"invalid selector: '{text}'; can't understand '{part}'")

@@ -26,7 +26,10 @@ def parse_time(text: str) -> datetime:
     moment += timedelta(microseconds=int((fraction or "0")[:6].ljust(6, "0")))
     if zone != "Z":
         offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
-        moment += offset if zone[0] == "-" else -offset
+        try:
+            moment += offset if zone[0] == "-" else -offset
+        except OverflowError:
+            raise TimeError(f'parsing time "{text}": year out of range') from None
     return moment
 
 

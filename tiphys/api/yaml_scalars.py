@@ -27,7 +27,8 @@ def resolve(text: str) -> Any:
     plain = text.replace("_", "")
     if _INTEGER.match(plain):
         number = _integer(plain)
-        return number if -(2**63) <= number < 2**64 else float(number)
+        if -(2**63) <= number < 2**64:
+            return number
     if _FLOAT.match(plain):
         value = float(plain)
         if value in (float("inf"), float("-inf")):

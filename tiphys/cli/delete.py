@@ -7,12 +7,18 @@ import sys
 from collections.abc import Iterator
 
 from tiphys.cli import flags
+from tiphys.cli.duration import seconds
 from tiphys.cli.errors import CommandError, ServerError
-from tiphys.cli.manifests import read_manifests
+from tiphys.cli.parser import BOOLEAN, count
 from tiphys.cli.resources import Resources, ResourceType, targets
 from tiphys.cli.server import Server, connect
 from tiphys.clock import SystemClock
 
+NOTES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
+FORCE_WARNING = (
+    "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+    "The resource may continue to run on the cluster indefinitely."
+)
 CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
 
 
@@ -24,40 +30,69 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_selectors(parser)
     parser.add_argument("--all", action="store_true", help="all objects of the type")
     parser.add_argument("--cascade", choices=sorted(CASCADES), default="background", help="what happens to dependents")
-    parser.add_argument("--grace-period", type=int, default=-1, metavar="SECONDS", help="-1: the object's own")
+    parser.add_argument("--grace-period", type=count, default=-1, metavar="SECONDS", help="-1: the object's own")
     parser.add_argument("--force", action="store_true", help="with --grace-period=0: do not wait for the node")
     parser.add_argument("--now", action="store_true", help="the same as --grace-period=1")
     parser.add_argument("--ignore-not-found", action="store_true")
-    parser.add_argument("--wait", default="true", choices=("true", "false"), help="until the objects are gone")
-    parser.add_argument("--timeout", type=float, default=0.0, metavar="SECONDS", help="0: as long as it takes")
+    parser.add_argument("--wait", default="true", choices=BOOLEAN, help="until the objects are gone")
+    parser.add_argument("--timeout", type=seconds, default=0.0, metavar="DURATION", help="0: as long as it takes")
+    parser.add_argument("--dry-run", choices=tuple(NOTES), default="none", help="delete nothing")
+    parser.add_argument("-o", "--output", default="", choices=("", "name"), metavar="FORMAT", help="name")
 
 
 Found = tuple[ResourceType, str, str]  # type, namespace, name
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.force:
+        print(f"Warning: {FORCE_WARNING}", file=sys.stderr)
     server = connect(arguments)
     failures = 0
+    found_any = False
     deleted: list[tuple[Found, str]] = []
     for found in _found(arguments, server):
-        resource, namespace, name = found
+        found_any = True
         try:
-            answer = server.json("DELETE", resource.path(namespace, name), None, _options(arguments))[1]
+            uid = _delete(arguments, server, found)
         except ServerError as error:
-            if not (error.code == 404 and arguments.ignore_not_found):
+            if not (error.code == 404 and (arguments.ignore_not_found or arguments.all)):
                 failures += 1
-                print(error, file=sys.stderr)
+                print(_placed(arguments, error), file=sys.stderr)
             continue
-        where = f" from {namespace} namespace" if resource.namespaced else ""
-        verb = "force deleted" if arguments.force else "deleted"
-        print(f'{resource.label} "{name}" {verb}{where}', flush=True)
-        uid = (answer.get("details") or {}).get("uid") or answer.get("metadata", {}).get("uid", "")
+        print(_line(arguments, found), flush=True)
         deleted.append((found, uid))
-    if not deleted and not failures:
-        print("No resources found", file=sys.stderr)
-    if arguments.wait == "true" and not arguments.force:
+    if not found_any:
+        print("No resources found")
+    if arguments.wait == "true" and not arguments.force and arguments.dry_run == "none":
         _wait_until_gone(server, deleted, arguments.timeout)
     return 1 if failures else 0
+
+
+def _delete(arguments: argparse.Namespace, server: Server, found: Found) -> str:
+    """The uid of what was deleted; "" where the answer does not say."""
+    resource, namespace, name = found
+    path = resource.path(namespace, name)
+    if arguments.dry_run == "client":
+        return str(server.get(path)["metadata"]["uid"])
+    query = {"dryRun": "All"} if arguments.dry_run == "server" else None
+    answer = server.json("DELETE", path, query, _options(arguments))[1]
+    return str((answer.get("details") or {}).get("uid") or (answer.get("metadata") or {}).get("uid", ""))
+
+
+def _line(arguments: argparse.Namespace, found: Found) -> str:
+    resource, namespace, name = found
+    if arguments.output == "name":
+        return f"{resource.label}/{name}"
+    where = f" from {namespace} namespace" if resource.namespaced else ""
+    verb = "force deleted" if arguments.force else "deleted"
+    return f'{resource.label} "{name}" {verb}{where}{NOTES[arguments.dry_run]}'
+
+
+def _placed(arguments: argparse.Namespace, error: ServerError) -> ServerError:
+    """With one manifest, which one it was."""
+    if not arguments.filename or len(arguments.filename) > 1:
+        return error
+    return error.reworded(f'error when deleting "{arguments.filename[0]}": {error.status.get("message", "")}')
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, object]:
@@ -79,18 +114,22 @@ def _found(arguments: argparse.Namespace, server: Server) -> Iterator[Found]:
     resources = Resources(server)
     default_namespace = flags.namespace_of(arguments, server)
     if arguments.filename:
+        from tiphys.cli.manifests import read_manifests
+
         for manifest in read_manifests(arguments.filename, recursive=arguments.recursive):
             resource = resources.of_kind(manifest.api_version, manifest.kind)
             yield resource, (manifest.namespace or default_namespace) if resource.namespaced else "", manifest.name
         return
+    if not arguments.resources:
+        raise CommandError("You must provide one or more resources by argument or filename.")
     selected = arguments.all or arguments.selector or arguments.field_selector
     for target in targets(resources, arguments.resources):
         namespace = default_namespace if target.resource.namespaced else ""
         if target.names and selected:
-            raise CommandError("name cannot be provided when a selector or --all is specified")
+            raise CommandError("name cannot be provided when a selector is specified")
         if target.names:
             if target.resource.namespaced and not namespace:
-                raise CommandError("a resource cannot be deleted by name across all namespaces")
+                raise CommandError("a resource cannot be retrieved by name across all namespaces")
             for name in target.names:
                 yield target.resource, namespace, name
         elif selected:
@@ -98,7 +137,7 @@ def _found(arguments: argparse.Namespace, server: Server) -> Iterator[Found]:
             for item in answer["items"]:
                 yield target.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"]
         else:
-            raise CommandError("resource(s) were provided, but no name was specified; use a name, -l or --all")
+            raise CommandError("resource(s) were provided, but no name was specified")
 
 
 def _wait_until_gone(server: Server, deleted: list[tuple[Found, str]], timeout_seconds: float) -> None:

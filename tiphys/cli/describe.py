@@ -11,6 +11,7 @@ from tiphys.cli import flags
 from tiphys.cli.describers import describe_object
 from tiphys.cli.errors import CommandError, ServerError
 from tiphys.cli.events import event_row, last_seen
+from tiphys.cli.parser import BOOLEAN
 from tiphys.cli.resources import Resources, ResourceType, targets
 from tiphys.cli.server import Server, connect
 from tiphys.cli.table import align
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_connection(parser)
     flags.add_namespace(parser, all_namespaces=True)
     flags.add_selectors(parser)
-    parser.add_argument("--show-events", choices=("true", "false"), help="true for a single object, else false")
+    parser.add_argument("--show-events", choices=BOOLEAN, help="true for a single object, else false")
 
 
 def run(arguments: argparse.Namespace) -> int:

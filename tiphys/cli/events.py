@@ -25,9 +25,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--types", default="", metavar="TYPE,...", help="Normal, Warning")
     parser.add_argument("-w", "--watch", action="store_true", help="go on printing what happens")
     parser.add_argument("--no-headers", action="store_true")
+    parser.add_argument("-o", "--output", default="", metavar="FORMAT", help="yaml, json, name, jsonpath=...")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    types = {item.lower() for item in arguments.types.split(",") if item}
+    if types - {"normal", "warning"}:
+        raise CommandError("valid --types are Normal or Warning")
+    show = None
+    if arguments.output:
+        from tiphys.cli.output import printer
+
+        show = printer(arguments.output)
     server = connect(arguments)
     namespace = flags.namespace_of(arguments, server)
     path = f"/api/v1/namespaces/{namespace}/events" if namespace else "/api/v1/events"
@@ -35,22 +44,26 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.subject:
         kind, _, name = arguments.subject.partition("/")
         if not name:
-            raise CommandError("--for wants TYPE/NAME, such as pod/web")
-        resource = Resources(server).named(kind)
-        query["fieldSelector"] = f"involvedObject.kind={resource.kind},involvedObject.name={name}"
+            raise CommandError("--for must be in resource/name form")
+        about = Resources(server).named(kind)
+        query["fieldSelector"] = f"involvedObject.kind={about.kind},involvedObject.name={name}"
     answer = server.get(path, query)
-    types = {item.lower() for item in arguments.types.split(",") if item}
-    printer, clock = TablePrinter(headers=not arguments.no_headers), SystemClock()
+    table, clock = TablePrinter(headers=not arguments.no_headers), SystemClock()
     chosen = [event for event in answer["items"] if not types or event.get("type", "").lower() in types]
     chosen.sort(key=last_seen)
+    if show is not None:
+        resource = Resources(server).named("events")
+        typed = {"apiVersion": "v1", "kind": "Event"}
+        sys.stdout.write(show([(resource, {**typed, **event}) for event in chosen], False))
+        return 0
     if not chosen and not arguments.watch:
         print(f"No events found{f' in {namespace} namespace' if namespace else ''}.", file=sys.stderr)
-    _print(printer, chosen, clock, with_namespace=not namespace)
+    _print(table, chosen, clock, with_namespace=not namespace)
     if arguments.watch:
         for change in server.watch(path, {**query, "resourceVersion": answer["metadata"]["resourceVersion"]}):
             event = change["object"]
             if change["type"] in ("ADDED", "MODIFIED") and (not types or event.get("type", "").lower() in types):
-                _print(printer, [event], clock, with_namespace=not namespace)
+                _print(table, [event], clock, with_namespace=not namespace)
     return 0
 
 

@@ -22,6 +22,7 @@ _STEP = re.compile(
       | \[\?\((?P<filter>[^()]*(?:\([^()]*\)[^()]*)*)\)\]""",
     re.VERBOSE,
 )
+_RANGE = re.compile(r"range[\s.$@\[]")
 _COMPARISON = re.compile(r"^(?P<left>.+?)\s*(?P<operator>==|!=|<=|>=|<|>)\s*(?P<right>.+)$", re.DOTALL)
 
 
@@ -97,8 +98,8 @@ def _block(tokens: Sequence[str], root: Any, current: Any, *, nested: bool) -> t
             if not nested:
                 return "".join(output), (token,)
             return "".join(output), tokens
-        if expression.startswith("range "):
-            items = [item for found in _values(expression[6:].strip(), root, current) for item in _each(found)]
+        if _RANGE.match(expression):
+            items = [item for found in _values(expression[5:].strip(), root, current) for item in _each(found)]
             rest: Sequence[str] = _block(tokens, root, None, nested=True)[1]
             output.extend(_block(tokens, root, item, nested=True)[0] for item in items)
             tokens = rest

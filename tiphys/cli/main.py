@@ -52,8 +52,8 @@ def _run(words: Sequence[str]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.  Exit codes: 0 done, 1 error, 130 interrupted.
 
-    As a program of its own (no `arguments`) it leaves without taking the interpreter apart, a sixth of a short command's
-    time."""
+    As a program of its own (no `arguments`) it leaves without taking the interpreter apart, which would be a sixth of
+    a short command's time."""
     code = _outcome(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         sys.stderr.flush()

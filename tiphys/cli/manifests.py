@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tiphys.api.status import StatusError
 from tiphys.api.yaml import YamlError, load_documents
 from tiphys.cli.errors import CommandError
 
@@ -18,8 +15,7 @@ MAX_BYTES = 32 * 1024 * 1024
 URL_TIMEOUT_SECONDS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One object; `place` is `app.yaml document 2 line 14`."""
 
     place: str
@@ -42,25 +38,29 @@ class Manifest:
         return str(self.object["metadata"].get("namespace") or "")
 
 
-def read_manifests(sources: Sequence[str], *, recursive: bool = False) -> list[Manifest]:
+def read_manifests(
+    sources: Sequence[str], *, recursive: bool = False, repeated: list[str] | None = None
+) -> list[Manifest]:
     """Every object of every source, or a CommandError that names the place of the first thing that is wrong.
 
-    Everything is read before anything is sent, so a broken document applies nothing."""
-    manifests = [manifest for source in sources for manifest in _read(source, recursive)]
+    Everything is read before anything is sent, so a broken document applies nothing.  Of a key that stands twice in a
+    map the last value counts; each repetition adds a line with its place to `repeated`."""
+    noted: list[str] = [] if repeated is None else repeated
+    manifests = [manifest for source in sources for manifest in _read(source, recursive, noted)]
     if not manifests:
         raise CommandError(f"no objects found in {', '.join(sources)}")
     return manifests
 
 
-def _read(source: str, recursive: bool) -> Iterator[Manifest]:
+def _read(source: str, recursive: bool, repeated: list[str]) -> Iterator[Manifest]:
     if source == "-":
-        yield from _parse("standard input", _limited(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input"))
+        yield from _parse("standard input", _limited(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input"), repeated)
     elif source.startswith(("http://", "https://")):
-        yield from _parse(source, _fetch(source))
+        yield from _parse(source, _fetch(source), repeated)
     else:
         for file in _files(Path(source), recursive):
             try:
-                yield from _parse(str(file), _limited(file.read_bytes(), str(file)))
+                yield from _parse(str(file), _limited(_bytes(file), str(file)), repeated)
             except OSError as error:
                 raise CommandError(f"{file}: {error.strerror}") from error
 
@@ -73,16 +73,24 @@ def _files(path: Path, recursive: bool) -> list[Path]:
     found = path.rglob("*") if recursive else path.iterdir()
     files = sorted(file for file in found if file.suffix in SUFFIXES and file.is_file())
     if not files:
-        raise CommandError(f"{path}: no {', '.join(SUFFIXES)} files in this directory")
+        raise CommandError(f"error reading [{path}]: recognized file extensions are [.json .yaml .yml]")
     return files
 
 
+def _bytes(file: Path) -> bytes:
+    """At most one byte more than is allowed, so that an endless file is refused too."""
+    with file.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
 def _fetch(url: str) -> bytes:
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=URL_TIMEOUT_SECONDS) as answer:
             return _limited(answer.read(MAX_BYTES + 1), url)
-    except OSError as error:
-        raise CommandError(f"unable to read {url}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise CommandError(f'unable to read URL "{url}": {getattr(error, "reason", error)}') from error
 
 
 def _limited(text: bytes, place: str) -> bytes:
@@ -91,14 +99,16 @@ def _limited(text: bytes, place: str) -> bytes:
     return text
 
 
-def _parse(place: str, text: bytes) -> Iterator[Manifest]:
+def _parse(place: str, text: bytes, repeated: list[str]) -> Iterator[Manifest]:
+    keys: list[str] = []
     try:
-        for document in load_documents(text):
+        for document in load_documents(text, duplicates=keys):
             if document.value is not None:
                 where = f"{place} document {document.number} line {document.line}"
                 yield from _objects(where, document.value)
-    except (YamlError, StatusError) as error:
-        raise CommandError(f"{place}: {error}") from error
+    except YamlError as error:
+        raise CommandError(f"{place} document {error.document} line {error.line}: {error.problem}") from error
+    repeated += [f"{place} {problem}" for problem in keys]
 
 
 def _objects(place: str, value: object) -> Iterator[Manifest]:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from tiphys.cli.errors import CommandError
 
 GLOBAL_FLAGS = ("-n", "--namespace", "--kubeconfig", "--context", "--as")  # may stand before the verb
+BOOLEAN = ("true", "false")  # the choices of a flag that is on unless it is given as --flag=false
 HELP_WIDTH = 110
 _TRUTHS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
@@ -37,11 +38,11 @@ class CommandParser(argparse.ArgumentParser):
         return self.parse_intermixed_args([text for word in words for text in self._switch(word)])
 
     def _switch(self, word: str) -> list[str]:
-        """--watch=true is --watch; --watch=false is nothing."""
+        """--watch=true is --watch; --watch=false is nothing; --wait alone, of a flag that is on, is --wait=true."""
         name, separator, value = word.partition("=")
-        if not separator or not name.startswith("--"):
-            return [word]
-        action: Any = self._option_string_actions.get(name)
+        action: Any = self._option_string_actions.get(name) if name.startswith("--") else None
+        if not separator:
+            return [f"{word}=true"] if action is not None and action.choices == BOOLEAN else [word]
         if action is None or action.nargs != 0:
             return [word]
         if value.lower() not in _TRUTHS:

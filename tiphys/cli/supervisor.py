@@ -37,7 +37,13 @@ SHARED_MODULES = (
     "orjson",
     "pydantic",
     "prometheus_client",
+    "tiphys.api.core.pod",
     "tiphys.api.kinds",
+    "tiphys.client.events",
+    "tiphys.client.informer",
+    "tiphys.client.kubeconfig",
+    "tiphys.client.leaderelection",
+    "tiphys.client.serving",
     "tiphys.logs",
 )
 

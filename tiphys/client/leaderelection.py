@@ -168,7 +168,7 @@ class LeaderElector:
     async def _try_once(self) -> bool:
         """One attempt to acquire or renew; failures are logged and count as not leading any longer than before."""
         started = self.clock.monotonic()
-        self._unreachable = False
+        said, self._unreachable = self._unreachable, False
         try:
             if not self.is_leader() or self._lease is None:
                 await self._observe()
@@ -180,7 +180,8 @@ class LeaderElector:
             return False
         except ConnectionFailed as error:
             self._unreachable = True
-            _log.info("lease not renewed", extra=fields(lease=self.name, reason=error))
+            if not said:  # once: while the server is starting, this is tried twenty times a second
+                _log.info("lease not renewed", extra=fields(lease=self.name, reason=error))
             return False
         if acquired:
             self._leads_until = started + self.timings.renew_deadline_seconds

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -115,7 +116,7 @@ def free_port() -> int:
 
 def statuses(received: bytes) -> list[int]:
     """The codes of the HTTP answers in a stream of bytes."""
-    return [int(part.split(b" ", 2)[1]) for part in received.split(b"\n") if part.startswith(b"HTTP/1.1 ")]
+    return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d\d\d) ", received)]
 
 
 @contextlib.asynccontextmanager

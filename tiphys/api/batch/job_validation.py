@@ -12,7 +12,7 @@ from tiphys.api.core.podspec_validation import pod_template_errors
 from tiphys.api.field_checks import Errors
 from tiphys.api.names import is_dns1123_label, is_dns1123_subdomain
 from tiphys.api.selectors import SelectorError, from_label_selector
-from tiphys.api.status import FieldError, invalid, not_supported, required
+from tiphys.api.status import invalid, not_supported, required, too_long
 
 Object = Mapping[str, Any]
 _MAX_INDEXED, _SOFT_COMPLETIONS, _HIGH_COMPLETIONS_LIMIT = 100_000, 100_000, 10_000
@@ -42,7 +42,8 @@ def _generated_selector(metadata: Object, spec: Object) -> Errors:
     if not metadata.get("uid"):
         return [required("metadata.uid")]
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    expected = {**dict.fromkeys(_UID_LABELS, metadata["uid"]), **dict.fromkeys(_NAME_LABELS, metadata.get("name", ""))}
+    uid, name = str(metadata["uid"]), str(metadata.get("name", ""))
+    expected = {**dict.fromkeys(_UID_LABELS, uid), **dict.fromkeys(_NAME_LABELS, name)}
     errors: Errors = []
     for key in (_UID_LABELS[1], _NAME_LABELS[1], _UID_LABELS[0], _NAME_LABELS[0]):
         path, text = f"spec.template.metadata.labels[{key}]", f"must be '{expected[key]}'"
@@ -89,11 +90,7 @@ def job_spec_errors(path: str, spec: Object) -> Errors:
     if manager is not None:
         errors += check.domain_prefixed_path(f"{path}.managedBy", manager)
         if len(manager) > _MAX_MANAGER:
-            errors.append(
-                FieldError(
-                    f"{path}.managedBy", "FieldValueTooLong", f"Too long: may not be more than {_MAX_MANAGER} bytes"
-                )
-            )
+            errors.append(too_long(f"{path}.managedBy", _MAX_MANAGER))
     errors += _completion_mode(path, spec)
     if spec.get("podFailurePolicy") is not None:
         errors += pod_failure_policy_errors(f"{path}.podFailurePolicy", spec)
@@ -129,8 +126,8 @@ def _completion_mode(path: str, spec: Object) -> Errors:
         if failed is None:
             text = f"must be specified when completions is above {_SOFT_COMPLETIONS}"
             errors.append(required(f"{path}.maxFailedIndexes", text))
-        limit = _HIGH_COMPLETIONS_LIMIT
-        text = f"must be less than or equal to {limit} when completions are above {_SOFT_COMPLETIONS} and used with backoff limit per index"
+        limit, when = _HIGH_COMPLETIONS_LIMIT, f"when completions are above {_SOFT_COMPLETIONS}"
+        text = f"must be less than or equal to {limit} {when} and used with backoff limit per index"
         for field, value in (("parallelism", parallelism), ("maxFailedIndexes", failed)):
             if value is not None and value > limit:
                 errors.append(invalid(f"{path}.{field}", value, text))

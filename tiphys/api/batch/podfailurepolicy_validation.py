@@ -14,6 +14,7 @@ from tiphys.api.status import duplicate, invalid, not_supported, required, too_m
 Object = Mapping[str, Any]
 ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _MAX_RULES, _MAX_EXIT_CODES, _MAX_PATTERNS = 20, 255, 20
+_INDEXES_TEXT = "error parsing succeededIndexes: cannot convert string to integer for index"
 _INDEXES = re.compile(r"^[0-9]{1,10}(-[0-9]{1,10})?(,[0-9]{1,10}(-[0-9]{1,10})?)*$", re.ASCII)
 
 
@@ -64,11 +65,8 @@ def _exit_codes(path: str, codes: Object, containers: set[str]) -> Errors:
     elif operator not in ("In", "NotIn"):
         errors.append(not_supported(f"{path}.operator", operator, ("In", "NotIn")))
     if name is not None and name not in containers:
-        errors.append(
-            invalid(
-                f"{path}.containerName", name, "must be one of the container or initContainer names in the pod template"
-            )
-        )
+        text = "must be one of the container or initContainer names in the pod template"
+        errors.append(invalid(f"{path}.containerName", name, text))
     if not values:
         errors.append(invalid(f"{path}.values", values, "at least one value is required"))
     elif len(values) > _MAX_EXIT_CODES:
@@ -120,13 +118,7 @@ def success_policy_errors(path: str, spec: Object) -> Errors:
             text = "at least one of succeededCount or succeededIndexes must be specified"
             errors.append(required(here, text))
         if indexes is not None and not _INDEXES.match(indexes):
-            errors.append(
-                invalid(
-                    f"{here}.succeededIndexes",
-                    indexes,
-                    "error parsing succeededIndexes: cannot convert string to integer for index",
-                )
-            )
+            errors.append(invalid(f"{here}.succeededIndexes", indexes, _INDEXES_TEXT))
         errors += check.not_negative(f"{here}.succeededCount", count)
         if count is not None and completions is not None and count > completions:
             text = f"must be less than or equal to {completions} (the number of specified completions)"

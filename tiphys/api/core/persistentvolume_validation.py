@@ -116,13 +116,10 @@ def validate_update(new: Object, old: Object) -> Errors:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     errors = validate(new)
     names = struct_of(PersistentVolumeSource).fields
-    changed = [name for name in names if spec.get(name) != before.get(name)]
+    changed = [f"  spec.{name} changed" for name in names if spec.get(name) != before.get(name)]
     if changed:
-        lines = [
-            "spec.persistentvolumesource is immutable after creation",
-            *(f"  spec.{name} changed" for name in changed),
-        ]
-        errors.append(forbidden_field("spec.persistentvolumesource", "\n".join(lines)))
+        text = "\n".join(["spec.persistentvolumesource is immutable after creation", *changed])
+        errors.append(forbidden_field("spec.persistentvolumesource", text))
     errors += check.immutable("spec.volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     if before.get("nodeAffinity") is not None:
         errors += check.immutable("spec.nodeAffinity", spec.get("nodeAffinity"), before["nodeAffinity"])

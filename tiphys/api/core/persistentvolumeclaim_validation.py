@@ -84,14 +84,18 @@ def validate_update(new: Object, old: Object) -> Errors:
     changed = _forbidden_changes(new, old)
     if changed:
         errors.append(forbidden_field("spec", "\n".join([_UPDATE_TEXT, *changed])))
-    size, was = _requested(spec), _requested(before)
-    granted = ((old.get("status") or {}).get("capacity") or {}).get("storage")
-    if size is not None and was is not None and parse_quantity(size) < parse_quantity(was):
-        if granted is None or parse_quantity(size) <= parse_quantity(granted):
-            text = "field can not be less than status.capacity"
-            errors.append(forbidden_field("spec.resources.requests.storage", text))
+    errors += _shrunk(_requested(spec), _requested(before), (old.get("status") or {}).get("capacity") or {})
     mode, old_mode = spec.get("volumeMode"), before.get("volumeMode")
     return errors + check.immutable("spec.volumeMode", mode, old_mode)
+
+
+def _shrunk(size: str | None, was: str | None, capacity: Mapping[str, str]) -> Errors:
+    """A request that was never granted may be taken back."""
+    if size is None or was is None or parse_quantity(size) >= parse_quantity(was):
+        return []
+    if "storage" in capacity and parse_quantity(size) > parse_quantity(capacity["storage"]):
+        return []
+    return [forbidden_field("spec.resources.requests.storage", "field can not be less than status.capacity")]
 
 
 def _requested(spec: Object) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tiphys.cli.describers.environment import environment_lines
-from tiphys.cli.describers.parts import annotations, mapping, time_text
+from tiphys.cli.describers.parts import annotation_lines, mapping, time_text
 from tiphys.cli.describers.volumes import volume_lines
 
 Items = list[dict[str, Any]]
@@ -18,7 +18,7 @@ def template_lines(template: dict[str, Any]) -> list[str]:
     metadata = template.get("metadata") or {}
     lines = ["Pod Template:", *(f"  {line}" for line in mapping("Labels", metadata.get("labels")))]
     if metadata.get("annotations"):
-        lines += [f"  {line}" for line in annotations(metadata)]
+        lines += [f"  {line}" for line in annotation_lines(metadata)]
     if spec.get("serviceAccountName"):
         lines.append(f"  Service Account:\t{spec['serviceAccountName']}")
     if spec.get("initContainers"):

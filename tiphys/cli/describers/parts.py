@@ -42,11 +42,11 @@ def labels_and_annotations(obj: Mapping[str, Any]) -> list[str]:
     metadata = obj["metadata"]
     return [
         *mapping("Labels", metadata.get("labels")),
-        *annotations(metadata),
+        *annotation_lines(metadata),
     ]
 
 
-def annotations(metadata: Mapping[str, Any]) -> list[str]:
+def annotation_lines(metadata: Mapping[str, Any]) -> list[str]:
     """`Annotations:`; a long or many-lined value stands below its key.  What `kubectl apply` noted is left out."""
     lines: list[str] = []
     for key, value in sorted((metadata.get("annotations") or {}).items()):

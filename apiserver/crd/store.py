@@ -1,0 +1,27 @@
+"""The objects of a custom resource in one version: like any kind's, but kept in the storage version."""
+
+from __future__ import annotations
+
+from apiserver.crd.family import Family
+from apiserver.crd.view import VersionView
+from apiserver.registry.store import ResourceStore
+from apiserver.registry.strategy import Strategy
+from apiserver.storage.store import Store
+from apiserver.storage.watchcache import WatchCache
+from tiphys.api.customresource.kind import CustomVersion
+
+_STRATEGY = Strategy(unconditional_update=False)
+
+
+class CustomResourceStore(ResourceStore):
+    def __init__(self, version: CustomVersion, family: Family, store: Store, cache: WatchCache) -> None:
+        self.view = VersionView(cache, family, version)
+        self._version = version
+        self._family = family
+        super().__init__(version.info, _STRATEGY, store, self.view)
+
+    def to_storage(self, value: bytes) -> bytes:
+        return self._family.to_storage(value, self._version)
+
+    def from_storage(self, value: bytes) -> bytes:
+        return self._family.from_storage(value, self._version)
