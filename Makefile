@@ -39,6 +39,7 @@ setup: packages $(VENV)/.runtime ## install what running a cluster needs
 setup-test: packages ## install what the tests need as well
 	$(call install,$(TEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@$(BIN)/python -m tests.clients.install_helm
 
 up: setup ## start a cluster, deploy the example, show it answering
 	$(SUDO) manifests/example/up.sh $(DATA_DIR)

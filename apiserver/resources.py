@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apiserver.registry.codec import Fields
+from apiserver.registry.sharedstore import SharedStore
 from apiserver.registry.store import ResourceStore
 from apiserver.registry.strategy import DEFAULT, Strategy
 from apiserver.storage.store import Store
@@ -31,7 +32,8 @@ class Resources:
         found = self._stores.get(key)
         if found is None:
             strategy = self._strategies.get((info.group, info.plural), DEFAULT)
-            found = self._stores[key] = ResourceStore(info, strategy, self.store, self.cache)
+            kind = SharedStore if info.shows_another else ResourceStore
+            found = self._stores[key] = kind(info, strategy, self.store, self.cache)
         return found
 
     def adopt(self, store: ResourceStore) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 
 import jwt
 
-from apiserver.authentication.issuer import Issuer, key_id, load_public_key
+from apiserver.authentication.issuer import DEFAULT_ISSUER, Issuer, key_id, load_public_key
 from apiserver.authorization.rules import quoted
 from apiserver.request import Request, User
 from tiphys.api.status import unauthorized
 from tiphys.api.times import parse_time
 from tiphys.clock import Clock
 
+ISSUER = DEFAULT_ISSUER
 _CACHE_SIZE = 4096
 _LEEWAY_SECONDS = 60  # how long after its deletion is due an object may still hold up a token
 _NOT_BEFORE_SKEW_SECONDS = 10
@@ -199,5 +200,6 @@ def _check_shape(claims: dict[str, Any]) -> None:
     if not fits or not isinstance(audiences, list):
         raise InvalidToken("token does not carry service account claims")
     references = [private[word] for word in ("serviceaccount", "pod", "node", "secret") if word in private]  # type: ignore[index,operator]
-    if not all(isinstance(one, dict) and {"name", "uid"} <= one.keys() for one in references):
+    texts = [one.get(part) for one in references if isinstance(one, dict) for part in ("name", "uid")]
+    if len(texts) != 2 * len(references) or not all(isinstance(text, str) for text in texts):
         raise InvalidToken("token does not carry service account claims")

@@ -1,8 +1,8 @@
 """The versions of one custom resource and the way between them.
 
 Objects are stored in the definition's storage version of the moment they were written.  A read brings an object into
-the version that was asked for: pruned and filled with defaults by the schema of the version it was stored in, converted,
-pruned by the schema of the version asked for.
+the version that was asked for: pruned and filled with defaults by the schema of the version it was stored in, then
+converted, then pruned by the schema of the version asked for.
 
 The only conversion here is None, which changes the apiVersion and nothing else.  A webhook would be one more
 `Converter`; until it is there, `NoWebhook` refuses in its place.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apiserver.crd.family import Family
 from apiserver.crd.view import VersionView
 from apiserver.registry.store import ResourceStore
@@ -15,10 +17,15 @@ _STRATEGY = Strategy(unconditional_update=False)
 
 class CustomResourceStore(ResourceStore):
     def __init__(self, version: CustomVersion, family: Family, store: Store, cache: WatchCache) -> None:
-        self.view = VersionView(cache, family, version)
+        info = version.info
+        self.view = VersionView(cache, f"/registry/{info.group}/{info.plural}/", info, self._bring)
         self._version = version
         self._family = family
         super().__init__(version.info, _STRATEGY, store, self.view)
+
+    def _bring(self, obj: dict[str, Any]) -> dict[str, Any]:
+        self._family.bring(obj, self._version)
+        return obj
 
     def to_storage(self, value: bytes) -> bytes:
         return self._family.to_storage(value, self._version)

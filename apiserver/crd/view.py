@@ -1,4 +1,4 @@
-"""The watch cache as seen in one version of a custom resource.
+"""The watch cache as seen in another version than the stored one: a custom resource's, or events.k8s.io's of events.
 
 Most objects look the same in the cache and in the view, and are handed on as they are; the others are converted once
 and remembered.  When a definition changes, its views are closed and new ones made: a watch on a closed view goes on,
@@ -12,30 +12,32 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
-from apiserver.crd.family import Family
 from apiserver.storage.cacheitem import EMPTY, EVERYTHING, CacheItem, Filter, WatchEvent
 from apiserver.storage.resourcecache import Listing, ResourceCache, Watch
 from apiserver.storage.store import Compacted, StoreError
 from apiserver.storage.watchcache import WatchCache
-from tiphys.api.customresource.kind import CustomVersion
+from tiphys.api.kinds import KindInfo
 from tiphys.api.status import StatusError
+
+Obj = dict[str, Any]
 
 _EVENTS_KEPT = 512
 
 
 class VersionView:
-    """An `ObjectCache` for one version of one custom resource."""
+    """An `ObjectCache` for one version of one kind."""
 
-    def __init__(self, cache: WatchCache, family: Family, version: CustomVersion) -> None:
+    def __init__(self, cache: WatchCache, prefix: str, info: KindInfo, bring: Callable[[Obj], Obj]) -> None:
+        """`prefix`: of the stored objects' keys; `bring`: a stored object, ours to change, in the view's version."""
         self.cache = cache
         self.closed = False
-        self._family = family
-        self._version = version
-        self._objects = cache.resource(f"/registry/{version.info.group}/{version.info.plural}/")
-        self._fields = dict(version.info.selectable_fields)
+        self._bring = bring
+        self._objects = cache.resource(prefix)
+        self._fields = dict(info.selectable_fields)
         self._shown: dict[str, tuple[CacheItem, CacheItem]] = {}  # key -> (as cached, as shown)
         self._events: OrderedDict[tuple[int, str, str], WatchEvent] = OrderedDict()
 
@@ -51,8 +53,7 @@ class VersionView:
         return shown
 
     def _converted(self, item: CacheItem) -> CacheItem:
-        obj = orjson.loads(item.data)
-        self._family.bring(obj, self._version)
+        obj = self._bring(orjson.loads(item.data))
         data = orjson.dumps(obj)
         fields: Mapping[str, str] = {path: read(obj) for path, read in self._fields.items()} if self._fields else EMPTY
         if data == item.data and fields == item.fields:

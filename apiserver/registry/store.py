@@ -79,7 +79,8 @@ class ResourceStore:
         self.strategy = strategy
         self.cache = cache
         self._store = store
-        self.prefix = f"/registry/{info.group or 'core'}/{info.plural}/"
+        group, plural = info.storage
+        self.prefix = f"/registry/{group or 'core'}/{plural}/"
         self._cached = cache.resource(self.prefix)
 
     def __len__(self) -> int:

@@ -12,6 +12,20 @@ from tiphys.api.certificates.certificatesigningrequest_strategy import prepare_a
 from tiphys.api.kinds import Registry
 
 EVENT_TTL_SECONDS = 3600
+_RBAC, _ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
+_CREATED_BY_UPDATE = (
+    ("", "limitranges"),
+    *((_RBAC, plural) for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")),
+)
+_VERSIONED_UPDATE = (
+    ("apiregistration.k8s.io", "apiservices"),
+    ("node.k8s.io", "runtimeclasses"),
+    ("policy", "poddisruptionbudgets"),
+    *((_ADMISSION, f"{word}webhookconfigurations") for word in ("mutating", "validating")),
+    *((_ADMISSION, f"{word}admissionpolicies") for word in ("mutating", "validating")),
+    *((_ADMISSION, f"{word}admissionpolicybindings") for word in ("mutating", "validating")),
+    *(("storage.k8s.io", plural) for plural in ("csidrivers", "csinodes", "csistoragecapacities", "volumeattachments")),
+)
 
 
 def _terminate(namespace: dict[str, Any]) -> None:
@@ -41,7 +55,7 @@ def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
         ("", "podtemplates"): Strategy(returns_deleted=True),
         ("", "resourcequotas"): Strategy(returns_deleted=True),
         ("", "events"): Strategy(create_on_update=True, ttl_seconds=EVENT_TTL_SECONDS),
-        ("events.k8s.io", "events"): Strategy(create_on_update=True, ttl_seconds=EVENT_TTL_SECONDS),
+        ("events.k8s.io", "events"): Strategy(create_on_update=True),  # they expire as the core group's
         ("", "endpoints"): Strategy(create_on_update=True),
         ("", "services"): services,
         ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(begin_deletion=begin_cleanup, holds=is_alive),
@@ -50,6 +64,8 @@ def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
         ),
         ("coordination.k8s.io", "leases"): Strategy(create_on_update=True, unconditional_update=False),
     }
+    strategies |= dict.fromkeys(_CREATED_BY_UPDATE, Strategy(create_on_update=True))
+    strategies |= dict.fromkeys(_VERSIONED_UPDATE, Strategy(unconditional_update=False))
     for info in registry.all():
         if info.graceful:
             strategies[(info.group, info.plural)] = Strategy(returns_deleted=True, grace=info.grace_period_seconds)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from tiphys.api.apps.deployment import Deployment
@@ -67,3 +70,9 @@ def test_functions_take_the_place_of_modules_for_custom_resources() -> None:
     assert info.validate({"spec": {}}) == [] and info.validate_update({}, {}) == []
     assert [column.name for column in info.columns] == ["Name", "Age"]
     assert info.list_schema.fields["items"].type.items is schema  # type: ignore[union-attr]
+
+
+def test_every_recorded_resource_is_served() -> None:
+    with (Path(__file__).parent.parent / "data" / "discovery.tsv").open() as lines:
+        recorded = {(row["group"], row["version"], row["resource"]) for row in csv.DictReader(lines, delimiter="\t")}
+    assert recorded - {(info.group, info.version, info.plural) for info in REGISTRY.all()} == set()

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks import api, cluster, storage
-from tests.benchmarks.meter import cpu_pressure
 from tests.benchmarks.report import Report
 from tests.machine import Machine
 
@@ -23,24 +22,24 @@ def with_a_node(directory: Path, wanted: set[str], report: Report) -> None:
     with Machine(directory) as machine:
         image = cluster.pushed_image(machine)
         if "start" in wanted:
-            print("== starting", flush=True)
+            report.section("starting")
             cluster.starting(machine, report)
             cluster.first_pod(machine, image, report)
         else:
             machine.up()
         if "idle" in wanted:
-            print(f"== idle for {cluster.IDLE_SECONDS} s", flush=True)
+            report.section(f"idle for {cluster.IDLE_SECONDS} s")
             cluster.idle(machine, report)
         if "pods" in wanted:
-            print("== starting pods", flush=True)
+            report.section("starting pods")
             cluster.image_is_present(machine, image)
             asyncio.run(cluster.pod_starts(machine, image, report))
 
 
 def without_a_node(directory: Path, report: Report) -> None:
-    print("== API server, sqlite, no node", flush=True)
     with Machine(directory) as machine:
         machine.up("--no-node")
+        report.section("API server, sqlite, no node")
         asyncio.run(api.measure(machine, report))
 
 
@@ -50,14 +49,13 @@ def main(words: list[str]) -> int:
         print(f"no such section: {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}", file=sys.stderr)
         return 1
     report = Report()
-    print(f"CPU pressure at the start: {cpu_pressure():.0f} % (wall times mean little above 30 %)", flush=True)
     with tempfile.TemporaryDirectory(prefix="tiphys-bench-") as directory:
         if wanted & {"start", "idle", "pods"}:
             with_a_node(Path(directory) / "node", wanted, report)
         if "api" in wanted:
             without_a_node(Path(directory) / "api", report)
     if "store" in wanted:
-        print("== stores alone", flush=True)
+        report.section("stores alone")
         asyncio.run(storage.main())
     print(f"\n{report}\n")
     print(

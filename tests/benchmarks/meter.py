@@ -1,8 +1,9 @@
-"""What processes cost: CPU seconds and proportional memory from /proc; and the pressure that other work puts on us."""
+"""What processes cost: CPU seconds and proportional memory from /proc; and how busy the machine is with other work."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,13 +27,18 @@ def pss_mib(pid: int) -> float:
     raise ValueError(f"no Pss of process {pid}")
 
 
-def cpu_pressure() -> float:
-    """Percent of the last ten seconds in which something had to wait for a CPU; above 30 wall times mean little."""
-    try:
-        words = Path("/proc/pressure/cpu").read_text().split()
-    except OSError:
-        return float("nan")
-    return float(words[1].partition("=")[2])
+def busy_share(seconds: float = 1.0) -> float:
+    """The share of all CPUs that is in use while we wait: what others do, when ours is idle."""
+    before = _cpu_ticks()
+    time.sleep(seconds)
+    idle, total = (now - then for now, then in zip(_cpu_ticks(), before, strict=True))
+    return 1 - idle / total if total else 0.0
+
+
+def _cpu_ticks() -> tuple[int, int]:
+    """(idle, all) ticks of all CPUs so far."""
+    numbers = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return numbers[3] + numbers[4], sum(numbers)
 
 
 def drop_caches() -> bool:

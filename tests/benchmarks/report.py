@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.benchmarks.meter import cpu_pressure
+from tests.benchmarks.meter import busy_share
 from tests.benchmarks.peers import Peer
 
-BUSY_PERCENT = 30.0
+BUSY_SHARE = 0.2  # of all CPUs in use by others: wall times mean little then
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,18 @@ class Report:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self._busy = False
+
+    def section(self, title: str) -> None:
+        """What follows belongs together; looks how busy the machine is before it begins."""
+        share = busy_share()
+        self._busy = share > BUSY_SHARE
+        print(f"== {title}" + (f" (others use {share:.0%} of the CPUs)" if self._busy else ""), flush=True)
 
     def add(self, what: str, value: float, unit: str, peer: Peer | None = None) -> None:
         """A figure; its ratio is ours to the peer's best."""
         digits = 2 if value < 10 else 1 if value < 100 else 0
-        ours = f"{value:,.{digits}f} {unit}" + (" (busy machine)" if cpu_pressure() > BUSY_PERCENT else "")
+        ours = f"{value:,.{digits}f} {unit}" + (" (busy machine)" if self._busy else "")
         row = Row(what, ours)
         if peer is not None:
             row = Row(what, ours, peer.text, f"{value / peer.best:.2f}", peer.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.api import Api, Object, eventually
+from tests.conformance.api import PATCHES, Api, Object, eventually
 from tests.conformance.rows import row
 
 LABEL = "testevent-constant"
@@ -68,17 +68,22 @@ def test_events_api_fetches_patches_deletes_and_lists_an_event(api: Api, namespa
         assert [item["metadata"]["name"] for item in api.items(collection, selector)] == ["example"]
     found = api.get(f"{path}/example")
     assert (found["eventTime"], found["regarding"]["name"]) == (MICRO, "example")
-    old = api.get(f"/api/v1/namespaces/{namespace}/events/example")
+    old_path = f"/api/v1/namespaces/{namespace}/events"
+    old = api.get(f"{old_path}/example")
     assert (old["message"], old["involvedObject"]["name"]) == ("This is a test event", "example")
 
-    api.patch(f"{path}/example", {"note": "This is a patched event"})
-    patched = api.get(f"{path}/example")
-    assert patched["note"] == "This is a patched event"
+    for collection, field in ((path, "reportingController"), (old_path, "reportingComponent")):
+        chosen = api.items(collection, fieldSelector=f"{field}=example.com/conformance")
+        assert [item["metadata"]["name"] for item in chosen] == ["example"]
+        assert api.items(collection, fieldSelector=f"{field}=example.com/nobody") == []
 
-    series = {"count": 100, "lastObservedTime": "2026-01-02T03:04:06.000007Z"}
+    series = {"count": 2, "lastObservedTime": "2026-01-02T03:04:06.000007Z"}
+    api.patch(f"{path}/example", {"series": series}, "strategic")
+    assert api.get(f"{path}/example") == {**found, "series": series, "metadata": api.get(f"{path}/example")["metadata"]}
+    series = {**series, "count": 100}
     api.update(f"{path}/example", lambda obj: obj.update(series=series))
     assert api.get(f"{path}/example")["series"] == series
-    assert api.get(f"{path}/example")["note"] == "This is a patched event"
+    api.refused(422, "PATCH", f"{path}/example", {"note": "another"}, content_type=PATCHES["merge"])
 
     api.delete(f"{path}/example")
     for collection in (f"{root}/events", path):

@@ -18,6 +18,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
+from tiphys.api.builtin_kinds import BUILTIN_MODULES
 from tiphys.api.declaration import Object, struct_of, zero_of
 from tiphys.api.hooks import Functions, Hooks, SiblingModules
 from tiphys.api.schema import Field, ListOf, Scalar, Struct
@@ -95,6 +96,11 @@ class KindInfo:
     def storage(self) -> tuple[str, str]:
         """(group, plural) under which objects are kept: another kind's where two kinds show the same objects."""
         return cast("tuple[str, str]", self.hooks.data("storage") or (self.group, self.plural))
+
+    @property
+    def shows_another(self) -> bool:
+        """The objects are kept as another kind writes them."""
+        return self.hooks.data("to_storage") is not None
 
     def to_storage(self, obj: JsonObject) -> JsonObject:
         """The object as the kind that is kept writes it; `obj` itself where that is this kind, and it never changes."""
@@ -340,72 +346,6 @@ class Registry:
             if version not in versions:
                 versions.append(version)
         return groups
-
-
-# autoscaling/v1 and events.k8s.io show the objects of another kind (`KindInfo.storage`); they join this list when the
-# API server reads them so.
-BUILTIN_MODULES = (
-    "tiphys.api.core.binding",
-    "tiphys.api.core.componentstatus",
-    "tiphys.api.core.configmap",
-    "tiphys.api.core.endpoints",
-    "tiphys.api.core.event",
-    "tiphys.api.core.limitrange",
-    "tiphys.api.core.namespace",
-    "tiphys.api.core.node",
-    "tiphys.api.core.persistentvolume",
-    "tiphys.api.core.persistentvolumeclaim",
-    "tiphys.api.core.pod",
-    "tiphys.api.core.podtemplate",
-    "tiphys.api.core.replicationcontroller",
-    "tiphys.api.core.resourcequota",
-    "tiphys.api.core.secret",
-    "tiphys.api.core.service",
-    "tiphys.api.core.serviceaccount",
-    "tiphys.api.admissionregistration.mutatingadmissionpolicy",
-    "tiphys.api.admissionregistration.mutatingadmissionpolicybinding",
-    "tiphys.api.admissionregistration.mutatingwebhookconfiguration",
-    "tiphys.api.admissionregistration.validatingadmissionpolicy",
-    "tiphys.api.admissionregistration.validatingadmissionpolicybinding",
-    "tiphys.api.admissionregistration.validatingwebhookconfiguration",
-    "tiphys.api.apiextensions.customresourcedefinition",
-    "tiphys.api.apiregistration.apiservice",
-    "tiphys.api.apps.controllerrevision",
-    "tiphys.api.apps.daemonset",
-    "tiphys.api.apps.deployment",
-    "tiphys.api.apps.replicaset",
-    "tiphys.api.apps.statefulset",
-    "tiphys.api.authentication.reviews",
-    "tiphys.api.authorization.reviews",
-    "tiphys.api.autoscaling.horizontalpodautoscaler_v2",
-    "tiphys.api.batch.cronjob",
-    "tiphys.api.batch.job",
-    "tiphys.api.certificates.certificatesigningrequest",
-    "tiphys.api.coordination.lease",
-    "tiphys.api.endpoints.endpointslice",
-    "tiphys.api.flowcontrol.flowschema",
-    "tiphys.api.flowcontrol.prioritylevelconfiguration",
-    "tiphys.api.networking.ingress",
-    "tiphys.api.networking.ingressclass",
-    "tiphys.api.networking.ipaddress",
-    "tiphys.api.networking.networkpolicy",
-    "tiphys.api.networking.servicecidr",
-    "tiphys.api.node.runtimeclass",
-    "tiphys.api.policy.poddisruptionbudget",
-    "tiphys.api.rbac.role",
-    "tiphys.api.rbac.rolebinding",
-    "tiphys.api.resource.deviceclass",
-    "tiphys.api.resource.resourceclaim",
-    "tiphys.api.resource.resourceclaimtemplate",
-    "tiphys.api.resource.resourceslice",
-    "tiphys.api.scheduling.priorityclass",
-    "tiphys.api.storage.csidriver",
-    "tiphys.api.storage.csinode",
-    "tiphys.api.storage.csistoragecapacity",
-    "tiphys.api.storage.storageclass",
-    "tiphys.api.storage.volumeattachment",
-    "tiphys.api.storage.volumeattributesclass",
-)
 
 
 def builtin_registry() -> Registry:

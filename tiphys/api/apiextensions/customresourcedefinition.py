@@ -135,9 +135,7 @@ class CustomResourceDefinitionStatus(Model, name=_PACKAGE + "CustomResourceDefin
     """Whether the kind is served, and under which names."""
 
     conditions: Annotated[list[CustomResourceDefinitionCondition], At(1, keys=("type",), always=True)] = []
-    acceptedNames: Annotated[CustomResourceDefinitionNames, At(2, always=True)] = default(
-        CustomResourceDefinitionNames
-    )
+    acceptedNames: Annotated[CustomResourceDefinitionNames, At(2, always=True)] = default(CustomResourceDefinitionNames)
     storedVersions: Annotated[list[str], At(3, "Versions objects may be stored in.", always=True)] = []
     observedGeneration: Annotated[int, At(4)] = 0
 

@@ -102,9 +102,7 @@ class JSONSchemaProps(Model, name=_PACKAGE + "JSONSchemaProps"):
     list_map_keys: Annotated[
         list[str], At(0, wire_name="x-kubernetes-list-map-keys"), alias("x-kubernetes-list-map-keys")
     ] = []
-    list_type: Annotated[
-        str | None, At(0, wire_name="x-kubernetes-list-type"), alias("x-kubernetes-list-type")
-    ] = None
+    list_type: Annotated[str | None, At(0, wire_name="x-kubernetes-list-type"), alias("x-kubernetes-list-type")] = None
     map_type: Annotated[str | None, At(0, wire_name="x-kubernetes-map-type"), alias("x-kubernetes-map-type")] = None
     validations: Annotated[
         list[ValidationRule],

@@ -7,7 +7,7 @@ from typing import Any
 
 from tiphys.api.customresource.jsonpath import PathError, compile_path, simple_path
 from tiphys.api.customresource.keywords import default_errors, keyword_errors
-from tiphys.api.customresource.rules import rule_errors
+from tiphys.api.customresource.rulecheck import rule_errors
 from tiphys.api.customresource.structural import Structural
 from tiphys.api.customresource.structurality import structural_errors
 from tiphys.api.status import FieldError, invalid, required, too_many

@@ -13,6 +13,7 @@ from tiphys.api.table import NAME, age, name_of
 from tiphys.api.times import parse_time
 
 JsonObject = dict[str, Any]
+Cells = Callable[[JsonObject, datetime], list[Any]]
 _AGE = {
     "name": "Age",
     "type": "date",
@@ -21,7 +22,7 @@ _AGE = {
 }
 
 
-def table_of(declared: Sequence[Mapping[str, Any]]) -> tuple[tuple[Column, ...], Callable[[JsonObject, datetime], list[Any]]]:  # fmt: skip
+def table_of(declared: Sequence[Mapping[str, Any]]) -> tuple[tuple[Column, ...], Cells]:
     """The columns and the function of the cells for additionalPrinterColumns."""
     declared = declared or (_AGE,)
     columns = tuple(

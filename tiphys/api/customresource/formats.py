@@ -24,7 +24,8 @@ _RGB = re.compile(r"rgb\(\s*\d{1,3}\s*,\s*\d{1,3}\s*,\s*\d{1,3}\s*\)\Z")
 _ISBN10, _ISBN13 = re.compile(r"\d{9}[\dX]\Z"), re.compile(r"\d{13}\Z")
 _CARD = re.compile(r"\d{13,19}\Z")
 _SSN = re.compile(r"\d{3}[- ]?\d{2}[- ]?\d{4}\Z")
-_HOST = re.compile(r"([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?\Z")  # fmt: skip
+_HOST_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"({_HOST_LABEL}\.)*{_HOST_LABEL}\.?\Z")
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}\Z")
 
 

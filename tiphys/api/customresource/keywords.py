@@ -167,5 +167,3 @@ def _default(node: Structural, path: str, *, forbidden: bool) -> list[FieldError
         return [invalid(path, node.default, "must not have unknown fields")]
     errors = validate(node.default, node.text)
     return [FieldError(f"{path}.{one.field}" if one.field else path, one.reason, one.detail) for one in errors]
-
-

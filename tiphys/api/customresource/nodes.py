@@ -1,4 +1,4 @@
-"""A structural schema as the nodes that merges and server-side apply walk, and as the OpenAPI text that is published."""
+"""A structural schema as the nodes that merges and server-side apply walk, and as the OpenAPI text for clients."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 try:
-    import re2
+    import re2  # type: ignore[import-untyped,import-not-found,unused-ignore]
 except ImportError:
     re2 = None
 

@@ -27,6 +27,12 @@ NOT_CHECKED = (
 )
 
 
+# After one of these a rule would not see what it expects to see.
+_BLOCKING = frozenset(
+    ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported")
+)
+
+
 class Behaviour:
     """The hooks of one version of a custom resource."""
 
@@ -70,13 +76,8 @@ class Behaviour:
         if self._rules is None:
             return errors
         if any(error.reason in _BLOCKING for error in errors):
-            return [*errors, FieldError("", "FieldValueInvalid", f"Invalid value: null: {NOT_CHECKED}")]
+            return [*errors, invalid("<nil>", "null", NOT_CHECKED)]
         return errors + self._rules.check(new, old)
-
-
-# A value of a wrong type, or one that is missing, is not what a rule expects to see.
-_BLOCKING = frozenset({"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany",
-                       "FieldValueNotSupported", "FieldValueInvalid", "FieldValueDuplicate"})  # fmt: skip
 
 
 def _shown(obj: JsonObject, schema: Structural) -> JsonObject:

@@ -1,4 +1,4 @@
-"""The rules that make a schema structural: the type of everything is said, once, outside of allOf, anyOf, oneOf and not.
+"""The rules that make a schema structural: the type of everything is said once, outside allOf, anyOf, oneOf and not.
 
 Works on the text of a schema, with upstream's paths and words; the errors come sorted as upstream sorts them.
 """

@@ -22,6 +22,8 @@ from tiphys.api.status import FieldError, invalid, not_supported, required, show
 Errors = list[FieldError]
 Schema = Mapping[str, Any]
 
+NOWHERE = "<nil>"  # the path upstream gives to failures of allOf, anyOf, oneOf and not
+
 
 def validate(value: Any, schema: Schema, old: Any = ABSENT, path: str = "") -> Errors:
     """The errors of a value; `old` is the value it replaces, where there is one."""
@@ -78,13 +80,12 @@ def _type(value: Any, schema: Schema, path: str) -> Errors:
         wanted = "integer,string"
     elif not wanted or wanted == found or (wanted == "number" and found == "integer"):
         return []
-    return [_wrong_type(value, found, wanted, path)]
+    return [_wrong_type(found, wanted, path)]
 
 
-def _wrong_type(value: Any, found: str, wanted: str, path: str) -> FieldError:
+def _wrong_type(found: str, wanted: str, path: str) -> FieldError:
     text = _body(path, f'must be of type {wanted}: "{found}"')
-    shown = found if isinstance(value, dict | list) or value is None else value
-    return FieldError(path, "FieldValueTypeInvalid", f"Invalid value: {show(shown)}: {text}")
+    return FieldError(path, "FieldValueTypeInvalid", f"Invalid value: {show(found)}: {text}")
 
 
 def _number(value: float, schema: Schema, path: str) -> Errors:
@@ -191,34 +192,29 @@ def _join(path: str, name: str) -> str:
 
 def _junctions(value: Any, schema: Schema, path: str) -> Errors:
     errors: Errors = []
-    shown = _summary(value)
     if any_of := schema.get("anyOf"):
         found = [validate(value, one, path=path) for one in any_of]
         if all(found):
             text = f'"{path}" must validate at least one schema (anyOf)'
-            errors += [invalid(path, shown, text), *_closest(found)]
+            errors += [invalid(NOWHERE, "", text), *_closest(found)]
     if one_of := schema.get("oneOf"):
         found = [validate(value, one, path=path) for one in one_of]
         valid = sum(not one for one in found)
         if valid != 1:
             text = f"Found {valid} valid alternatives" if valid else "Found none valid"
             text = f'"{path}" must validate one and only one schema (oneOf). {text}'
-            errors.append(invalid(path, shown, text))
+            errors.append(invalid(NOWHERE, "", text))
             if not valid:
                 errors += _closest(found)
     if all_of := schema.get("allOf"):
         failed = [error for one in all_of for error in validate(value, one, path=path)]
         if failed:
-            errors += [*failed, invalid(path, shown, f'"{path}" must validate all the schemas (allOf)')]
+            errors += [*failed, invalid(NOWHERE, "", f'"{path}" must validate all the schemas (allOf)')]
     if "not" in schema and isinstance(schema["not"], dict) and not validate(value, schema["not"], path=path):
-        errors.append(invalid(path, shown, f'"{path}" must not validate the schema (not)'))
+        errors.append(invalid(NOWHERE, "", f'"{path}" must not validate the schema (not)'))
     return errors
 
 
 def _closest(found: Sequence[Errors]) -> Errors:
     """The errors of the alternative that came nearest."""
     return min(found, key=len)
-
-
-def _summary(value: Any) -> Any:
-    return "" if isinstance(value, dict | list) or value is None else value

@@ -12,9 +12,7 @@ from functools import cache
 from typing import Any
 
 try:
-    from cel_expr_python import cel
-    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
-    from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
+    from cel_expr_python import cel  # type: ignore[import-untyped,import-not-found,unused-ignore]
 except ImportError:
     cel = None
 
@@ -44,6 +42,15 @@ class EvaluationError(ValueError):
 
 def new_pool() -> Any:
     """A descriptor pool with protobuf's well-known types and the types of the function library."""
+    from google.protobuf import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        descriptor_pb2,
+        descriptor_pool,
+        duration_pb2,
+        struct_pb2,
+        timestamp_pb2,
+        wrappers_pb2,
+    )
+
     pool = descriptor_pool.DescriptorPool()
     for module in (struct_pb2, timestamp_pb2, wrappers_pb2, duration_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
@@ -56,17 +63,25 @@ def new_pool() -> Any:
 
 
 def library_message(pool: Any, name: str) -> Any:
-    from google.protobuf import message_factory
+    from google.protobuf import message_factory  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{LIBRARY}.{name}"))
 
 
 @cache
-def _extensions() -> list[Any]:
+def _extensions(running: bool) -> list[Any]:
+    from cel_expr_python.ext import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        ext_bindings,
+        ext_encoders,
+        ext_math,
+        ext_optional,
+        ext_strings,
+    )
+
     from tiphys.api.customresource.cel.functions import extension
 
     builtin = (ext_strings.ExtStrings, ext_math.ExtMath, ext_optional.ExtOptional, ext_bindings.ExtBindings)
-    return [*(one() for one in builtin), ext_encoders.ExtEncoders(), extension(_running_pool())]
+    return [*(one() for one in builtin), ext_encoders.ExtEncoders(), extension(_running_pool(), running=running)]
 
 
 @cache
@@ -77,8 +92,8 @@ def _running_pool() -> Any:
 @cache
 def _running() -> Any:
     names = ("self", "oldSelf", OLD)
-    variables = {**{name: cel.Type.DYN for name in names}, HAS_OLD: cel.Type.BOOL}
-    return cel.NewEnv(descriptor_pool=_running_pool(), variables=variables, extensions=_extensions())
+    variables = {**dict.fromkeys(names, cel.Type.DYN), HAS_OLD: cel.Type.BOOL}
+    return cel.NewEnv(descriptor_pool=_running_pool(), variables=variables, extensions=_extensions(True))
 
 
 class Checker:
@@ -87,9 +102,9 @@ class Checker:
     def __init__(self, pool: Any, self_type: str) -> None:
         kind = cel.Type(self_type) if self_type != "dyn" else cel.Type.DYN
         variables = {"self": kind, "oldSelf": kind}
-        self._plain = cel.NewEnv(descriptor_pool=pool, variables=variables, extensions=_extensions())
+        self._plain = cel.NewEnv(descriptor_pool=pool, variables=variables, extensions=_extensions(False))
         optional = {"self": kind, OLD: kind, HAS_OLD: cel.Type.BOOL}
-        self._optional = cel.NewEnv(descriptor_pool=pool, variables=optional, extensions=_extensions())
+        self._optional = cel.NewEnv(descriptor_pool=pool, variables=optional, extensions=_extensions(False))
 
     def check(self, expression: str, wanted: str, *, optional_old: bool = False) -> None:
         """`wanted` is BOOL or STRING.  Raises CompileError."""
@@ -104,8 +119,8 @@ class Checker:
             shift = len(_OPTIONAL_OLD) if optional_old else 0
             raise CompileError(f"compilation failed: {_readable(str(error), expression, shift)}") from None
         if found.name() not in (wanted, "DYN"):
-            word = "bool" if wanted == "BOOL" else "string"
-            raise CompileError(f"must evaluate to a {word}" if word == "string" else "cel expression must evaluate to a bool")
+            text = "cel expression must evaluate to a bool" if wanted == "BOOL" else "must evaluate to a string"
+            raise CompileError(text)
 
 
 class Program:

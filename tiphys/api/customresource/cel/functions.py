@@ -10,10 +10,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from cel_expr_python import cel
+from cel_expr_python import cel  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from tiphys.api.customresource.cel.engine import LIBRARY, library_message
 from tiphys.api.customresource.regex import find_all
@@ -25,12 +26,23 @@ _TEXTS = T.List(T.STRING)
 
 
 class _Table:
-    """Collects overloads by function name."""
+    """Collects overloads by function name.
 
-    def __init__(self) -> None:
+    Running, the library tells overloads apart by the kind of a value only, and all messages are of one kind.  So there
+    the types of our own are `dyn`, and what then looks the same is one overload that asks the value."""
+
+    def __init__(self, *, running: bool) -> None:
+        self._running = running
         self._found: dict[str, list[Any]] = {}
+        self._seen: set[tuple[str, bool, tuple[str, ...]]] = set()
 
     def add(self, name: str, result: Any, parameters: Sequence[Any], body: Callable[..., Any], *, member: bool) -> None:
+        if self._running:
+            parameters = [T.DYN if one.is_message() else one for one in parameters]
+        signature = (name, member, tuple(one.name() for one in parameters))
+        if signature in self._seen:
+            return
+        self._seen.add(signature)
         overloads = self._found.setdefault(name, [])
         overload_id = f"tiphys_{name.replace('.', '_')}_{len(overloads)}"
         overloads.append(cel.Overload(overload_id, result, list(parameters), member, body))
@@ -39,8 +51,9 @@ class _Table:
         return [cel.FunctionDecl(name, overloads) for name, overloads in self._found.items()]
 
 
-def extension(pool: Any) -> Any:
-    table = _Table()
+def extension(pool: Any, *, running: bool) -> Any:
+    """The functions for running rules, or, with the types they are declared with, for checking them."""
+    table = _Table(running=running)
     _lists(table)
     _texts(table)
     _urls(table, library_message(pool, "URL"))
@@ -87,7 +100,7 @@ def _lists(table: _Table) -> None:
 
 
 def _is_sorted(items: list[Any]) -> bool:
-    return all(one <= other for one, other in zip(items, items[1:], strict=False))
+    return all(one <= other for one, other in pairwise(items))
 
 
 def _sum(items: list[Any]) -> Any:
@@ -267,7 +280,7 @@ def _quantities(table: _Table, message: Any) -> None:
     table.add("asInteger", T.INT, [kind], _as_integer, member=True)
     table.add("asApproximateFloat", T.DOUBLE, [kind], lambda q: float(_quantity(q.text)), member=True)
     table.add("sign", T.INT, [kind], lambda q: _compare(_quantity(q.text), Decimal(0)), member=True)
-    _ordered(table, kind, lambda value: _quantity(value.text))
+    _ordered(table, kind)
     table.add("add", kind, [kind, kind], lambda a, b: result(_quantity(a.text) + _quantity(b.text)), member=True)
     table.add("add", kind, [kind, T.INT], lambda a, b: result(_quantity(a.text) + b), member=True)
     table.add("sub", kind, [kind, kind], lambda a, b: result(_quantity(a.text) - _quantity(b.text)), member=True)
@@ -282,13 +295,18 @@ def _as_integer(value: Any) -> int:
 
 
 def _compare(one: Any, other: Any) -> int:
-    return (one > other) - (one < other)
+    return int(one > other) - int(one < other)
 
 
-def _ordered(table: _Table, kind: Any, key: Callable[[Any], Any]) -> None:
-    table.add("compareTo", T.INT, [kind, kind], lambda a, b: _compare(key(a), key(b)), member=True)
-    table.add("isGreaterThan", T.BOOL, [kind, kind], lambda a, b: key(a) > key(b), member=True)
-    table.add("isLessThan", T.BOOL, [kind, kind], lambda a, b: key(a) < key(b), member=True)
+def _ordered(table: _Table, kind: Any) -> None:
+    table.add("compareTo", T.INT, [kind, kind], lambda a, b: _compare(_key(a), _key(b)), member=True)
+    table.add("isGreaterThan", T.BOOL, [kind, kind], lambda a, b: _key(a) > _key(b), member=True)
+    table.add("isLessThan", T.BOOL, [kind, kind], lambda a, b: _key(a) < _key(b), member=True)
+
+
+def _key(value: Any) -> Any:
+    """What a quantity or a version is ordered by."""
+    return _semver(value.text) if value.DESCRIPTOR.name == "Semver" else _quantity(value.text)
 
 
 # --- semantic versions ------------------------------------------------------------------------------------------------
@@ -330,10 +348,8 @@ def _versions(table: _Table, message: Any) -> None:
     table.add("semver", kind, [T.STRING], make, member=False)
     table.add("semver", kind, [T.STRING, T.BOOL], make, member=False)
     table.add("isSemver", T.BOOL, [T.STRING], _succeeds(_semver), member=False)
-    table.add(
-        "isSemver", T.BOOL, [T.STRING, T.BOOL], lambda t, n: _succeeds(lambda x: _semver(x, n))(t), member=False
-    )
-    _ordered(table, kind, lambda value: _semver(value.text))
+    table.add("isSemver", T.BOOL, [T.STRING, T.BOOL], lambda t, n: _succeeds(lambda x: _semver(x, n))(t), member=False)
+    _ordered(table, kind)
     for place, name in enumerate(("major", "minor", "patch")):
         table.add(name, T.INT, [kind], _part(place), member=True)
 

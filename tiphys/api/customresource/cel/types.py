@@ -21,9 +21,9 @@ Convert = Callable[[Any], Any]
 
 PACKAGE = "tiphys.self"
 _RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var "
-    "void while".split()
-)
+    {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
+     "let", "loop", "package", "namespace", "return", "var", "void", "while"}
+)  # fmt: skip
 _ACCESSIBLE = re.compile(r"[a-zA-Z_.\-/][a-zA-Z0-9_.\-/]*\Z")
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 _FORMATS = {"date-time": "timestamp", "date": "timestamp", "duration": "duration", "byte": "bytes"}
@@ -60,7 +60,7 @@ class Messages:
     """The messages of one schema in a pool of their own; `signature(node)` is a place's type."""
 
     def __init__(self, root: Structural) -> None:
-        from google.protobuf import descriptor_pb2
+        from google.protobuf import descriptor_pb2  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
         self._field = descriptor_pb2.FieldDescriptorProto
         self._names: dict[int, str] = {}
@@ -218,7 +218,9 @@ def _object(node: Structural) -> Convert | None:
 
 
 def _timestamp(value: Any) -> Any:
-    from google.protobuf.timestamp_pb2 import Timestamp
+    from google.protobuf.timestamp_pb2 import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        Timestamp,
+    )
 
     if not isinstance(value, str):
         return value
@@ -232,7 +234,9 @@ def _timestamp(value: Any) -> Any:
 
 
 def _duration(value: Any) -> Any:
-    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.duration_pb2 import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        Duration,
+    )
 
     seconds = duration_seconds(value) if isinstance(value, str) else None
     if seconds is None or abs(seconds) > 3e11:
