@@ -7,15 +7,16 @@ YAML and protobuf are made per request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import yaml
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from apiserver.negotiation import JSON, PROTOBUF, YAML, Accepted
 from apiserver.protobuf import encode_object
-from apiserver.request import Request, Response
+from apiserver.request import Request, Response, StreamingResponse
 from tiphys.api.status import StatusError
 
 GZIP_FROM_BYTES = 128 * 1024
@@ -80,3 +81,19 @@ async def compress(request: Request, response: Response) -> None:
         response.body = igzip.compress(response.body, 1)
     response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"
+
+
+def compress_stream(request: Request, response: StreamingResponse) -> StreamingResponse:
+    """The same for a large answer that comes in pieces."""
+    if response.finite and "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.chunks = _compressed(response.chunks)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+async def _compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    packer = isal_zlib.compressobj(1, wbits=31)
+    async for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()

@@ -67,6 +67,7 @@ class StreamingResponse:
     """An answer that goes on: a watch, a followed log.  `chunks` is closed when the client goes away.
 
     `repeated`: headers of a proxied answer as they came, names may occur again; then `content_type` is "".
+    `finite`: a large answer in pieces, not an endless one: compressed where the client takes it, timed like others.
     """
 
     chunks: AsyncIterator[bytes]
@@ -74,6 +75,7 @@ class StreamingResponse:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     repeated: Sequence[tuple[str, str]] = ()
+    finite: bool = False
 
 
 class StreamBroken(Exception):

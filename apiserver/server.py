@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
-from apiserver.encoding import compress, status_response
+from apiserver.encoding import compress, compress_stream, status_response
 from apiserver.request import Handler, Request, StreamBroken, StreamingResponse, UpgradeResponse
 from apiserver.requestinfo import Query, RequestInfo, parse_request_info
 from apiserver.streaming.upgraded import serve_upgrade
@@ -95,7 +95,7 @@ class HttpServer:
         except StatusError as error:
             response = status_response(error)
         if isinstance(response, StreamingResponse):
-            return await _stream(http, response)
+            return await _stream(http, compress_stream(request, response) if request is not None else response)
         if isinstance(response, UpgradeResponse):
             return await serve_upgrade(http, response)
         if request is not None:

@@ -25,6 +25,7 @@ from controllers.replicaset import ReplicaSetController
 from controllers.rootcacertpublisher import RootCACertPublisher
 from controllers.serviceaccount import ServiceAccountController
 from controllers.simulatednodes import SimulatedNodes
+from controllers.storageprotection import PVCProtectionController, PVProtectionController
 from controllers.tainteviction import TaintEvictionController
 from tiphys.client.controller import Environment
 from tiphys.client.events import EventRecorder
@@ -47,6 +48,8 @@ CONTROLLERS: Mapping[str, Callable[[Environment], Runnable]] = {
         NamespaceController,
         NodeLifecycleController,
         PodGCController,
+        PVCProtectionController,
+        PVProtectionController,
         ReplicaSetController,
         RootCACertPublisher,
         ServiceAccountController,

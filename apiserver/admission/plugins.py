@@ -10,6 +10,7 @@ from apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from apiserver.admission.noderestriction import NodeRestriction
 from apiserver.admission.priority import Priority
 from apiserver.admission.serviceaccount import ServiceAccount
+from apiserver.admission.storageobjectinuseprotection import StorageObjectInUseProtection
 from apiserver.admission.taintnodesbycondition import TaintNodesByCondition
 from apiserver.resources import Resources
 
@@ -24,6 +25,7 @@ def builtin_admission(resources: Resources, last: Sequence[Plugin] = ()) -> Admi
             TaintNodesByCondition(),
             Priority(resources),
             DefaultTolerationSeconds(),
+            StorageObjectInUseProtection(),
             *last,
         ]
     )

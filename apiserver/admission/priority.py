@@ -1,7 +1,6 @@
 """Priority: the number behind a pod's priorityClassName.
 
-Until PriorityClass objects are served, the two system classes are the only ones there are; the look-up is already the
-one that finds the others.
+The two system classes hold even before their objects exist.
 """
 
 from __future__ import annotations
@@ -44,10 +43,19 @@ class Priority(Plugin):
 
     def _class_of(self, attributes: Attributes, name: str) -> tuple[int, str]:
         if not name:
-            return 0, _PREEMPT
+            return self._default()
         found: dict[str, Any] | None = self._resources.peek("scheduling.k8s.io", "priorityclasses", "", name)
         if found is not None:
             return found["value"], found.get("preemptionPolicy", _PREEMPT)
         if name in SYSTEM_CLASSES:
             return SYSTEM_CLASSES[name], _PREEMPT
         raise attributes.refuse(f"no PriorityClass with name {name} was found")
+
+    def _default(self) -> tuple[int, str]:
+        """The class marked globalDefault, the lowest where several are."""
+        classes = self._resources.named("scheduling.k8s.io", "priorityclasses")
+        defaults = [one for one in classes.peek_all("") if one.get("globalDefault")] if classes else []
+        if not defaults:
+            return 0, _PREEMPT
+        lowest: dict[str, Any] = min(defaults, key=lambda one: one["value"])
+        return lowest["value"], lowest.get("preemptionPolicy", _PREEMPT)

@@ -6,11 +6,12 @@ from typing import Any
 
 from apiserver.crd.family import Family
 from apiserver.crd.view import VersionView
-from apiserver.registry.store import ResourceStore
+from apiserver.registry.store import Obj, ResourceStore, Stored
 from apiserver.registry.strategy import Strategy
 from apiserver.storage.store import Store
 from apiserver.storage.watchcache import WatchCache
 from tiphys.api.customresource.kind import CustomVersion
+from tiphys.api.status import StatusError
 
 _STRATEGY = Strategy(unconditional_update=False)
 
@@ -26,6 +27,14 @@ class CustomResourceStore(ResourceStore):
     def _bring(self, obj: dict[str, Any]) -> dict[str, Any]:
         self._family.bring(obj, self._version)
         return obj
+
+    async def insert(self, obj: Obj, *, dry_run: bool = False) -> Stored:
+        if "create" not in self.info.verbs:
+            text = "create not allowed while custom resource definition is terminating"
+            raise StatusError(
+                405, "MethodNotAllowed", text, details={"group": self.info.group, "kind": self.info.plural}
+            )
+        return await super().insert(obj, dry_run=dry_run)
 
     def to_storage(self, value: bytes) -> bytes:
         return self._family.to_storage(value, self._version)

@@ -32,7 +32,7 @@ def measure(metrics: Metrics) -> Filter:
         dry_run = "All" if "dryRun" in request.query else ""
         full = (labels[0], dry_run, *labels[1:])
         metrics.requests.add((*full, str(response.status)))
-        if isinstance(response, StreamingResponse):
+        if isinstance(response, StreamingResponse) and not response.finite:
             response.chunks = _counted(response.chunks, metrics, labels)
             return response
         if isinstance(response, UpgradeResponse):

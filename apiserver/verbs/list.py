@@ -6,6 +6,7 @@ resourceVersion a list includes every write acknowledged before the request.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ import orjson
 from apiserver.encoding import dump, object_response
 from apiserver.negotiation import JSON, PROTOBUF, Accepted, negotiate
 from apiserver.protobuf import encode_list, speaks
-from apiserver.request import Request, Response
+from apiserver.request import Request, Response, StreamingResponse
 from apiserver.requestinfo import first, integer
 from apiserver.storage.resourcecache import Listing
 from apiserver.verbs import Scope
@@ -25,7 +26,11 @@ from tiphys.api.status import StatusError, bad_request
 from tiphys.api.table import build_table, partial_metadata
 
 
-async def list_objects(request: Request, scope: Scope) -> Response:
+STREAM_FROM_BYTES = 4 * 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+
+
+async def list_objects(request: Request, scope: Scope) -> Response | StreamingResponse:
     accepted = negotiate(request.headers.get("Accept", ""))
     listing = await find(request, scope)
     metadata = _metadata(request, listing, scope)
@@ -36,9 +41,24 @@ async def list_objects(request: Request, scope: Scope) -> Response:
         return Response(200, await encode_list(scope.info, metadata, listing.items), PROTOBUF)
     if not accepted.transform and accepted.media_type in (JSON, PROTOBUF):
         head = dump({"kind": scope.info.list_kind, "apiVersion": scope.info.api_version, "metadata": metadata})
+        if sum(len(item.data) for item in listing.items) > STREAM_FROM_BYTES:
+            return StreamingResponse(_pieces(head, listing), finite=True)
         return Response(200, b'%b,"items":[%b]}' % (head[:-1], listing.joined()))
     objects = [orjson.loads(item.data) for item in listing.items]
     return _transformed(request, scope, accepted, objects, metadata)
+
+
+async def _pieces(head: bytes, listing: Listing) -> AsyncIterator[bytes]:
+    """A large list bit by bit: every client that lists at the same time costs a piece, not a copy of the whole."""
+    waiting, size = [b'%b,"items":[' % head[:-1]], 0
+    last = len(listing.items) - 1
+    for number, item in enumerate(listing.items):
+        waiting += (item.data, b"," if number < last else b"]}")
+        size += len(item.data)
+        if size >= _PIECE_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
 
 
 async def find(request: Request, scope: Scope) -> Listing:

@@ -119,7 +119,11 @@ class Server:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL  # without a certificate: 401 instead of a broken handshake
         self._runner = web.AppRunner(
-            self.app, access_log=None, handle_signals=False, shutdown_timeout=1.0, max_line_size=REQUEST_LINE_LIMIT_BYTES
+            self.app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            max_line_size=REQUEST_LINE_LIMIT_BYTES,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, address, port, ssl_context=context)

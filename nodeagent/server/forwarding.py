@@ -7,6 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 WAITING_LIMIT_BYTES = 256 << 10
 STALL_SECONDS = 30.0
@@ -24,7 +25,8 @@ class Stream:
         self.key = ("", "")  # (port, requestID): the two streams of a connection share it
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        self._fin = self.broken = False
+        self._fin = self.stalled = False
+        self._broken = asyncio.Event()
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
         self._since = asyncio.get_running_loop().time()
@@ -34,7 +36,7 @@ class Stream:
         return now - self._since > seconds
 
     async def feed(self, data: bytes, *, fin: bool) -> None:
-        if self.kind == "error" or self.broken:
+        if self.kind == "error" or self._broken.is_set():
             return  # clients say nothing on error streams
         if data:
             self._pieces.append(data)
@@ -43,16 +45,17 @@ class Stream:
         self._changed.set()
         try:
             async with asyncio.timeout(STALL_SECONDS):
-                while self._size > WAITING_LIMIT_BYTES and not self.broken:
+                while self._size > WAITING_LIMIT_BYTES and not self._broken.is_set():
                     self._taken.clear()
                     await self._taken.wait()
         except TimeoutError:
+            self.stalled = True
             self.reset()
 
     async def take(self) -> bytes:
         """The next piece, b"" at the end.  Raises ConnectionResetError after a reset."""
         while not self._pieces:
-            if self.broken:
+            if self._broken.is_set():
                 raise ConnectionResetError("the stream was reset")
             if self._fin:
                 return b""
@@ -63,8 +66,13 @@ class Stream:
         self._taken.set()
         return piece
 
+    async def broken(self) -> None:
+        """Returns after a reset."""
+        await self._broken.wait()
+
     def reset(self) -> None:
-        self.broken = True
+        """By the client, or because the other side does not take what it sends."""
+        self._broken.set()
         self._pieces.clear()
         self._size = 0
         self._changed.set()
@@ -84,16 +92,17 @@ class Forward:
         """Returns at the end; what breaks on the client's side is a ConnectionError of `send`."""
         inward = asyncio.create_task(self._inward(), name="port-forward inward")
         outward = asyncio.create_task(self._outward(), name="port-forward outward")
+        both: asyncio.Future[Any] = asyncio.gather(inward, outward)
+        broken: asyncio.Future[Any] = asyncio.create_task(self._stream.broken(), name="port-forward reset")
         try:
-            await asyncio.wait({inward, outward}, return_when=asyncio.FIRST_EXCEPTION)
-            for task in (outward, inward):
-                if task.done():
-                    with suppress(_PeerGone):
-                        task.result()
+            await asyncio.wait({both, broken}, return_when=asyncio.FIRST_COMPLETED)
+            if both.done():
+                with suppress(_PeerGone):
+                    both.result()
         finally:
-            for task in (inward, outward):
+            for task in (inward, outward, broken):
                 task.cancel()
-            await asyncio.gather(inward, outward, return_exceptions=True)
+            await asyncio.gather(inward, outward, broken, both, return_exceptions=True)
             self._stream.reset()
 
     async def _inward(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
@@ -152,14 +153,15 @@ class PortForward:
             try:
                 connection = await podports.connect(self._netns, port)
             except OSError as cause:
-                text = (
-                    f"error forwarding port {port} to pod {self._pod}: failed to connect to localhost:{port}: {cause}"
-                )
+                text = f"error forwarding port {port} to pod {self._pod}: "
+                text += f"failed to connect to localhost:{port} inside the pod: {_words(cause)}"
                 await self._send(self._encoder.data(error.stream_id, text.encode(), fin=True))
                 await self._send(self._encoder.data(data.stream_id, b"", fin=True))
                 return
             with connection:
                 await Forward(connection, data, lambda piece, fin: self._data(data, piece, fin)).run()
+            if data.stalled:
+                await self._send(self._encoder.rst_stream(data.stream_id, spdy.CANCEL))
             await self._send(self._encoder.data(error.stream_id, b"", fin=True))
         except ConnectionError:
             pass  # the client's: `run` ends too
@@ -173,3 +175,7 @@ class PortForward:
     async def _send(self, frame: bytes) -> None:
         """Waits while the client does not read."""
         await self._socket.send_bytes(frame)
+
+
+def _words(error: OSError) -> str:
+    return f"connect: {os.strerror(error.errno).lower()}" if error.errno else str(error) or type(error).__name__

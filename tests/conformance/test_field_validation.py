@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
+
+import yaml
 
 from tests.conformance.api import PATCHES, Answer, Api, Object
 from tests.conformance.crds import ANYTHING, CustomResource, installed
@@ -79,7 +80,11 @@ def test_duplicates_in_a_cr_are_detected_when_preserving_unknown_fields(api: Api
         text = json.dumps(resource.instance("example"))[:-1] + ', "spec": {"foo": "a",\n "foo": "b"}}'
         answer = apply_strictly(api, path, text.encode())
         assert answer.status == 400
-        assert re.search(r'line \d+: key "foo" already set in map', answer.message), answer.message
+        assert 'line 2: key "foo" already set in map' in answer.message
+        lines = yaml.safe_dump({**resource.instance("example"), "spec": {"foo": "a"}}).splitlines()
+        answer = apply_strictly(api, path, "\n".join([*lines, "  foo: b"]).encode())
+        assert answer.status == 400
+        assert f'line {len(lines) + 1}: key "foo" already set in map' in answer.message
         answer = api.call("POST", resource.instances(namespace), text.encode(), fieldValidation="Strict")
         assert answer.status == 400
         assert 'strict decoding error: duplicate field "spec.foo"' in answer.message, answer.message
@@ -99,8 +104,18 @@ def test_unknown_and_duplicate_fields_of_a_typed_object_are_detected(api: Api, n
 def test_unknown_metadata_fields_in_the_root_and_the_embedded_object_of_a_cr_are_detected(
     api: Api, namespace: str
 ) -> None:
-    template = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
-    spec = {"type": "object", "properties": {"template": template}}
+    bare = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+    check_embedded_metadata(api, namespace, {"type": "object", "properties": {"template": bare}})
+
+    strings: Object = {name: {"type": "string"} for name in ("name", "namespace")}
+    metadata = {"type": "object", "properties": strings}
+    own = {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"metadata": metadata}}
+    open_spec = {**ANYTHING, "properties": {"template": own}}
+    check_embedded_metadata(api, namespace, open_spec)
+
+
+def check_embedded_metadata(api: Api, namespace: str, spec: Object) -> None:
+    """`spec`: the schema of .spec, whose `template` is an embedded resource."""
     with installed(api, CustomResource.make({"type": "object", "properties": {"spec": spec}})) as resource:
         metadata = {"name": "inner", "unknownSubMeta": "b"}
         inner = {"apiVersion": "example.com/v1", "kind": "Inner", "metadata": metadata}

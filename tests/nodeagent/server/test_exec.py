@@ -16,7 +16,7 @@ from tests.nodeagent.cluster import eventually
 from tests.nodeagent.server.conftest import Door
 
 pytestmark = pytest.mark.timeout(60)
-Socket = aiohttp.ClientWebSocketResponse
+Socket = aiohttp.ClientWebSocketResponse[Any]
 
 
 async def read_all(socket: Socket) -> dict[int, bytes]:

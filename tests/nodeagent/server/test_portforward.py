@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -33,7 +34,7 @@ ECHO, SILENT, LAST_WORDS = 7001, 7002, 7003
 class Peer:
     """A client: streams by id, data and end of each."""
 
-    def __init__(self, connection: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, connection: aiohttp.ClientWebSocketResponse[Any]) -> None:
         self.connection = connection
         self.encoder, self._decoder = spdy.Encoder(), spdy.Decoder()
         self.data: dict[int, bytes] = {}
@@ -225,7 +226,9 @@ async def test_a_port_where_nobody_listens_is_told_on_the_error_stream(gate: Gat
 
 async def test_a_reset_by_the_client_closes_its_connection_only(gate: Gate) -> None:
     async with gate.peer() as peer:
-        await peer.open(ECHO)
+        _, first = await peer.open(ECHO)
+        await peer.send(peer.encoder.data(first, b"x"))
+        await peer.until(f"self.data.get({first}) == b'x'")
         before = gate.footprint()
         _, data = await peer.open(SILENT)
 
@@ -254,6 +257,7 @@ async def test_a_target_that_does_not_read_is_given_up_and_the_others_go_on(
         await peer.send(peer.encoder.data(data, b"well", fin=True))
         await peer.until(f"{data} in self.ended and {error} in self.ended")
         assert peer.data[data] == b"wellbye"
+        assert peer.reset == {stuck: spdy.CANCEL}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held < 32 << 10
 
 

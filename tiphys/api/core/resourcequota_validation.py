@@ -64,12 +64,14 @@ def _amounts(path: str, amounts: Mapping[str, str]) -> Errors:
 
 
 def _scopes(path: str, names: list[str], hard: Mapping[str, str], shown: Any) -> Errors:
-    errors: Errors = []
-    for scope in names:
+    texts: dict[str, None] = {}  # each error shows the whole list: once is enough
+    standard = [resource for resource in hard if "/" not in resource]
+    for scope in dict.fromkeys(names):
         if scope not in SCOPES:
-            errors.append(invalid(path, shown, "unsupported scope"))
-        elif any(not _counts(scope, resource) for resource in hard if "/" not in resource):
-            errors.append(invalid(path, shown, "unsupported scope applied to resource"))
+            texts["unsupported scope"] = None
+        elif any(not _counts(scope, resource) for resource in standard):
+            texts["unsupported scope applied to resource"] = None
+    errors = [invalid(path, shown, text) for text in texts]
     for pair in _CONFLICTS:
         if set(pair) <= set(names):
             errors.append(invalid(path, shown, "conflicting scopes"))

@@ -27,7 +27,7 @@ from tiphys.api.status import StatusError
 JsonObject = dict[str, Any]
 
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
-TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
+TERMINATING_VERBS = tuple(verb for verb in VERBS if verb != "create")  # finalizers must still be taken away
 
 
 @dataclass(frozen=True, slots=True)

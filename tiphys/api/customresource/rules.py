@@ -23,6 +23,7 @@ Errors = list[FieldError]
 BUDGET = 10_000_000  # steps for all rules of one object
 _STEPS_PER_RUN = 10_000  # the library stops a rule there
 MESSAGE_LIMIT = 5 * 1024
+ROOT = "<nil>"  # how upstream names the object itself
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 
@@ -85,12 +86,12 @@ class Rules:
     def check(self, value: Any, old: Any) -> Errors:
         """`old` is None on a create."""
         budget = Budget()
-        return list(self._check(value, ABSENT if old is None else old, "", budget))
+        return list(self._check(value, ABSENT if old is None else old, ROOT, budget))
 
     def _check(self, value: Any, old: Any, path: str, budget: Budget) -> Iterator[FieldError]:
         if value is None or budget.left < 0:
             return
-        yield from self._run_all(value, None if old is None else old, path, budget)
+        yield from self._run_all(value, old, path, budget)
         if budget.left < 0:
             return
         if isinstance(value, dict):
@@ -110,7 +111,7 @@ class Rules:
         for name, item in value.items():
             before = old.get(name, ABSENT) if comparable else ABSENT
             if name in self._members:
-                yield from self._members[name]._check(item, before, f"{path}.{name}" if path else name, budget)
+                yield from self._members[name]._check(item, before, f"{path}.{name}" if path != ROOT else name, budget)
             elif self._values is not None and name not in self._node.properties:
                 yield from self._values._check(item, before, f"{path}[{name}]", budget)
 
@@ -149,10 +150,8 @@ class Rules:
             return
         if holds is True:
             return
-        where = path + _below(str(rule.text.get("fieldPath") or "").strip())
-        yield _failure(
-            where.removeprefix(".") if not path else where, shown, self._said(rule, value, old, has_old), rule
-        )
+        where = path.removeprefix(ROOT) + _below(str(rule.text.get("fieldPath") or "").strip())
+        yield _failure(where.removeprefix(".") or ROOT, shown, self._said(rule, value, old, has_old), rule)
 
     def _said(self, rule: Rule, value: Any, old: Any, has_old: bool) -> str:
         if rule.message is None:

@@ -29,20 +29,20 @@ class _Table:
     """Collects overloads by function name.
 
     Running, the library tells overloads apart by the kind of a value only, and all messages are of one kind.  So there
-    the types of our own are `dyn`, and what then looks the same is one overload that asks the value."""
+    the types of our own are `dyn`, and of overloads with as many parameters only the first is there, which asks the
+    value what it is.  Hence: where one takes our own type and another a plain one, our own comes first."""
 
     def __init__(self, *, running: bool) -> None:
         self._running = running
         self._found: dict[str, list[Any]] = {}
-        self._seen: set[tuple[str, bool, tuple[str, ...]]] = set()
+        self._seen: set[tuple[str, bool, int]] = set()
 
     def add(self, name: str, result: Any, parameters: Sequence[Any], body: Callable[..., Any], *, member: bool) -> None:
         if self._running:
             parameters = [T.DYN if one.is_message() else one for one in parameters]
-        signature = (name, member, tuple(one.name() for one in parameters))
-        if signature in self._seen:
-            return
-        self._seen.add(signature)
+            if (name, member, len(parameters)) in self._seen:
+                return
+        self._seen.add((name, member, len(parameters)))
         overloads = self._found.setdefault(name, [])
         overload_id = f"tiphys_{name.replace('.', '_')}_{len(overloads)}"
         overloads.append(cel.Overload(overload_id, result, list(parameters), member, body))
@@ -217,13 +217,17 @@ def _addresses(table: _Table, ip: Any, cidr: Any) -> None:
     table.add("family", T.INT, [address], lambda value: _address(value.text).version, member=True)
     table.add("cidr", network, [T.STRING], lambda text: cidr(text=_shown(text)), member=False)
     table.add("isCIDR", T.BOOL, [T.STRING], _succeeds(_network), member=False)
-    table.add("containsIP", T.BOOL, [network, T.STRING], lambda n, a: _has(n.text, a), member=True)
-    table.add("containsIP", T.BOOL, [network, address], lambda n, a: _has(n.text, a.text), member=True)
-    table.add("containsCIDR", T.BOOL, [network, T.STRING], lambda n, o: _covers(n.text, o), member=True)
-    table.add("containsCIDR", T.BOOL, [network, network], lambda n, o: _covers(n.text, o.text), member=True)
+    for other in (address, T.STRING):
+        table.add("containsIP", T.BOOL, [network, other], lambda n, a: _has(n.text, _text(a)), member=True)
+    for other in (network, T.STRING):
+        table.add("containsCIDR", T.BOOL, [network, other], lambda n, o: _covers(n.text, _text(o)), member=True)
     table.add("ip", address, [network], lambda n: ip(text=str(_network(n.text)[0])), member=True)
     table.add("masked", network, [network], lambda n: cidr(text=str(_network(n.text)[1])), member=True)
     table.add("prefixLength", T.INT, [network], lambda n: _network(n.text)[1].prefixlen, member=True)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value.text)
 
 
 def _about(read: Callable[[Address], Any]) -> Callable[[Any], bool]:
@@ -281,10 +285,13 @@ def _quantities(table: _Table, message: Any) -> None:
     table.add("asApproximateFloat", T.DOUBLE, [kind], lambda q: float(_quantity(q.text)), member=True)
     table.add("sign", T.INT, [kind], lambda q: _compare(_quantity(q.text), Decimal(0)), member=True)
     _ordered(table, kind)
-    table.add("add", kind, [kind, kind], lambda a, b: result(_quantity(a.text) + _quantity(b.text)), member=True)
-    table.add("add", kind, [kind, T.INT], lambda a, b: result(_quantity(a.text) + b), member=True)
-    table.add("sub", kind, [kind, kind], lambda a, b: result(_quantity(a.text) - _quantity(b.text)), member=True)
-    table.add("sub", kind, [kind, T.INT], lambda a, b: result(_quantity(a.text) - b), member=True)
+    for other in (kind, T.INT):
+        table.add("add", kind, [kind, other], lambda a, b: result(_number(a) + _number(b)), member=True)
+        table.add("sub", kind, [kind, other], lambda a, b: result(_number(a) - _number(b)), member=True)
+
+
+def _number(value: Any) -> Decimal:
+    return Decimal(value) if isinstance(value, int) else _quantity(value.text)
 
 
 def _as_integer(value: Any) -> int:
