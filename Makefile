@@ -10,7 +10,7 @@ CODE := tiphys apiserver scheduler controllers nodeagent tests
 PACKAGES := python3-venv crun conmon nftables iproute2 busybox-static docker-registry curl
 TEST_PACKAGES := etcd-server skopeo apache2-utils procps
 
-.PHONY: help setup setup-test up down check test bench clean
+.PHONY: help packages setup setup-test up down check test fuzz bench clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,10 @@ check: setup-test ## format, lint, types, layers, house rules
 
 test: setup-test ## all tests, with real registries, stores, containers and kubectl
 	$(SUDO) $(BIN)/pytest
+	$(SUDO) env TIPHYS_CONFORMANCE_STORE=etcd $(BIN)/pytest tests/conformance
+
+fuzz: setup-test ## a minute of every fuzzer
+	$(SUDO) env TIPHYS_FUZZ_SECONDS=60 $(BIN)/pytest tests/fuzz tests/apiserver/hostile
 
 bench: setup-test ## the figures of docs/operations.md
 	$(SUDO) $(BIN)/python -m tests.benchmarks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiserver.dispatch import Verb
 from apiserver.request import AnyResponse, Request
-from apiserver.requestinfo import Query, truthy
+from apiserver.requestinfo import Query, first, truthy
 from apiserver.subresources.connect import Options, connect_to_agent
 from apiserver.subresources.kubelets import Agents
 from apiserver.subresources.log import choose_container
@@ -20,8 +20,8 @@ def exec_subresource(agents: Agents) -> Verb:
         command = request.query.get("command", ())
         if not command:
             raise bad_request("you must specify at least one command for the container")
-        container = choose_container(pod, _first(request.query, "container"))
         options = [*stream_options(request.query), *(("command", word) for word in command)]
+        container = choose_container(pod, first(request.query, "container"))
         return await connect_to_agent(agents, request, pod, "exec", container, options)
 
     return run
@@ -33,8 +33,3 @@ def stream_options(query: Query) -> Options:
     if not {"input", "output", "error"} & {name for name, _ in options}:
         raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
     return options
-
-
-def _first(query: Query, key: str) -> str:
-    values = query.get(key)
-    return values[0] if values else ""
