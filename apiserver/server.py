@@ -34,6 +34,8 @@ SHUTDOWN_SECONDS = 2.0
 IDLE_SECONDS = 90.0  # upstream's; also the time a client has for the headers of its first request
 BODY_SECONDS = 30.0  # for a whole body: 3 MiB over a line of 1 Mbit/s
 LINGER_SECONDS = 1.0  # to hear the rest of a body that was refused
+LARGE_BYTES = 1024 * 1024  # an answer this long is sent in steps
+LARGE_STEP_BYTES = 256 * 1024
 LINE_LIMIT_BYTES = 128 * 1024  # of the URL: a selector of 64 KiB, escaped
 FIELD_LIMIT_BYTES = 32 * 1024  # of one header: tokens
 
@@ -104,6 +106,8 @@ class HttpServer:
         body: bytes | None = response.body
         if http.method == "HEAD":
             headers["Content-Length"], body = str(len(response.body)), None
+        elif len(response.body) >= LARGE_BYTES:
+            return await _send_large(http, response.status, headers, response.body)
         answer = web.Response(status=response.status, body=body, headers=headers)
         if request is None or "Upgrade" in http.headers:
             # What we could not read leaves doubt about what follows it; after a refused upgrade nothing may follow.
@@ -159,6 +163,8 @@ def _translate(http: web.BaseRequest, body_seconds: float) -> Request:
         try:
             if http.headers.get("Expect", "").lower() == "100-continue":
                 await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if http.content.is_eof():  # all of it has come: nothing to wait for
+                return await http.read()
             async with asyncio.timeout(body_seconds):
                 return await http.read()
         except web.HTTPRequestEntityTooLarge:
@@ -192,6 +198,21 @@ def parse_query(text: str) -> Query:
         raise StatusError(400, "BadRequest", f"invalid query: {error}") from None
 
 
+async def _send_large(http: web.BaseRequest, status: int, headers: dict[str, str], body: bytes) -> web.StreamResponse:
+    """A long answer, no faster than the client takes it: one copy in memory, and others have their turn meanwhile."""
+    out = web.StreamResponse(status=status, headers=headers)
+    out.content_length = len(body)
+    view = memoryview(body)
+    try:
+        await out.prepare(http)
+        for start in range(0, len(body), LARGE_STEP_BYTES):
+            await out.write(view[start : start + LARGE_STEP_BYTES])
+        await out.write_eof()
+    except (ConnectionResetError, BrokenPipeError):
+        pass  # it has gone
+    return out
+
+
 async def _stream(http: web.BaseRequest, response: StreamingResponse) -> web.StreamResponse:
     headers = CIMultiDict({**_STANDARD_HEADERS, **response.headers})
     if response.content_type:
@@ -205,6 +226,9 @@ async def _stream(http: web.BaseRequest, response: StreamingResponse) -> web.Str
     chunks: Any = response.chunks
     async with aclosing(chunks):
         await out.prepare(http)
+        if http.method == "HEAD":  # a body here would be read as the start of the next answer
+            await out.write_eof()
+            return out
         try:
             async for chunk in chunks:
                 if chunk:

@@ -56,6 +56,11 @@ def template_hash(template: PodTemplateSpec, collision_count: int | None) -> str
     data = orjson.dumps(template.to_dict(), option=orjson.OPT_SORT_KEYS)
     if collision_count is not None:
         data += collision_count.to_bytes(8, "little")
+    return safe_hash(data)
+
+
+def safe_hash(data: bytes) -> str:
+    """FNV-1a of `data` in the alphabet of generated names."""
     number = 0x811C9DC5
     for byte in data:
         number = ((number ^ byte) * 0x01000193) & 0xFFFFFFFF

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from apiserver.crd.cleanup import delete_instances
@@ -82,7 +82,16 @@ class CustomResources:
         """Serve what is established already; before anything listens."""
         for definition in self._definitions.peek_all():
             if is_true(definition, ESTABLISHED):
-                self._serve(definition)
+                with self._logged(definition["metadata"]["name"]):
+                    self._serve(definition)
+
+    @contextlib.contextmanager
+    def _logged(self, name: str) -> Iterator[None]:
+        """One bad definition must not keep the others from being served."""
+        try:
+            yield
+        except Exception as error:
+            _log.exception("custom resource definition not served", extra=fields(name=name, error=str(error)))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -118,10 +127,8 @@ class CustomResources:
 
     async def _settle_all(self, names: Iterable[str]) -> None:
         for name in names:
-            try:
+            with self._logged(name):
                 await self._settle(name)
-            except Exception as error:  # one bad definition must not keep the others from being served
-                _log.exception("custom resource definition not served", extra=fields(name=name, error=str(error)))
 
     async def _settle(self, name: str) -> None:
         definition = self._definitions.peek("", name)

@@ -5,8 +5,7 @@ What must stay true: uid, creationTimestamp and deletion marks are the server's;
 
 from __future__ import annotations
 
-import secrets
-import uuid
+import os
 from typing import Any
 
 from tiphys.api import names
@@ -22,8 +21,37 @@ _SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGrac
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
+class _Randomness:
+    """The system's randomness a page at a time: a system call per object lets go of the interpreter, and waits for it.
+
+    For names and uids only; secrets ask the system themselves."""
+
+    def __init__(self) -> None:
+        self._page, self._at = b"", 0
+        os.register_at_fork(after_in_child=self._forget)  # two processes must not draw the same
+
+    def _forget(self) -> None:
+        self._page = b""
+
+    def take(self, size: int) -> bytes:
+        if self._at + size > len(self._page):
+            self._page, self._at = os.urandom(4096), 0
+        self._at += size
+        return self._page[self._at - size : self._at]
+
+
+_randomness = _Randomness()
+
+
+def new_uid() -> str:
+    """A random (version 4) UUID."""
+    raw = _randomness.take(16)
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[raw[8] & 3]}{text[17:20]}-{text[20:]}"
+
+
 def random_suffix() -> str:
-    number = int.from_bytes(secrets.token_bytes(8))  # one system call; 27**5 is small beside 2**64, so this is fair
+    number = int.from_bytes(_randomness.take(8))  # 27**5 is small beside 2**64, so this is fair
     letters = []
     for _ in range(5):
         number, place = divmod(number, len(_RANDOM_LETTERS))
@@ -48,7 +76,7 @@ def fill_system_fields(metadata: Obj, now: str) -> None:
     for name in _SYSTEM_FIELDS:
         metadata.pop(name, None)
     metadata["creationTimestamp"] = now
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = new_uid()
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = metadata["generateName"][:_GENERATED_BASE] + random_suffix()
 

@@ -32,9 +32,14 @@ class Listing:
     remaining: int = 0
     damaged: Sequence[str] = ()  # keys that could not be read, whatever the filter
 
-    def joined(self) -> bytes:
-        """The objects as the inside of a JSON array, without encoding anything again."""
-        return b",".join([item.data for item in self.items])
+    def joined(self, before: bytes = b"", after: bytes = b"") -> bytes:
+        """The objects as the inside of a JSON array between `before` and `after`: nothing encoded, one copy."""
+        parts = [item.data for item in self.items]
+        if not parts:
+            return before + after
+        parts[0] = before + parts[0]
+        parts[-1] += after
+        return b",".join(parts)
 
 
 class ResourceCache:

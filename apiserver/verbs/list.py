@@ -25,7 +25,6 @@ from apiserver.verbs.selection import selection
 from tiphys.api.status import StatusError, bad_request
 from tiphys.api.table import build_table, partial_metadata
 
-
 STREAM_FROM_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 
@@ -43,7 +42,7 @@ async def list_objects(request: Request, scope: Scope) -> Response | StreamingRe
         head = dump({"kind": scope.info.list_kind, "apiVersion": scope.info.api_version, "metadata": metadata})
         if sum(len(item.data) for item in listing.items) > STREAM_FROM_BYTES:
             return StreamingResponse(_pieces(head, listing), finite=True)
-        return Response(200, b'%b,"items":[%b]}' % (head[:-1], listing.joined()))
+        return Response(200, listing.joined(head[:-1] + b',"items":[', b"]}"))
     objects = [orjson.loads(item.data) for item in listing.items]
     return _transformed(request, scope, accepted, objects, metadata)
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from nodeagent.runtime.interface import Runtime
 from nodeagent.runtime.streams import ExecRequest
 from nodeagent.server.channels import ChannelSocket
-from nodeagent.server.conversation import Wanted, converse
+from nodeagent.server.conversation import IDLE_SECONDS, Wanted, converse
 from nodeagent.server.streaming import Refused, check_uid, check_upgrade, flag, running_container
 from tiphys.api.core.pod import Pod
 
@@ -17,13 +17,15 @@ from tiphys.api.core.pod import Pod
 class ExecRoute:
     """`/exec/NAMESPACE/POD[/UID]/CONTAINER?command=..&input=1&output=1&error=1&tty=1`, as the kubelet's."""
 
-    def __init__(self, runtime: Runtime, find_pod: Callable[[str, str], Pod | None]) -> None:
-        self._runtime, self._find_pod = runtime, find_pod
+    def __init__(
+        self, runtime: Runtime, find_pod: Callable[[str, str], Pod | None], idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self._runtime, self._find_pod, self._idle_seconds = runtime, find_pod, idle_seconds
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         socket = ChannelSocket()
         try:
-            wanted, exec_request = read_options(request)
+            wanted, exec_request = read_options(request, self._idle_seconds)
             pod = check_uid(request, self._find_pod(request.match_info["namespace"], request.match_info["pod"]))
             container = await running_container(self._runtime, pod, request.match_info["container"])
             check_upgrade(request)
@@ -34,7 +36,7 @@ class ExecRoute:
         return socket.response
 
 
-def read_options(request: web.Request) -> tuple[Wanted, ExecRequest]:
+def read_options(request: web.Request, idle_seconds: float = IDLE_SECONDS) -> tuple[Wanted, ExecRequest]:
     """Raises Refused."""
     argv = tuple(request.query.getall("command", []))
     stdin, stdout, stderr, terminal = (flag(request, name) for name in ("input", "output", "error", "tty"))
@@ -43,4 +45,4 @@ def read_options(request: web.Request) -> tuple[Wanted, ExecRequest]:
     if not (stdin or stdout or stderr):
         raise Refused(400, "you must specify at least 1 of stdin, stdout, stderr")
     stderr = stderr and not terminal
-    return Wanted(stdin, stdout, stderr), ExecRequest(argv, stdin, stdout, stderr, terminal)
+    return Wanted(stdin, stdout, stderr, idle_seconds), ExecRequest(argv, stdin, stdout, stderr, terminal)

@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from apiserver.assembly import ApiServer, Options
+from tests.apiserver.faults import noted
 from tiphys import pki
 from tiphys.clock import SystemClock
 
@@ -162,6 +163,7 @@ async def running_cluster(data_dir: Path, store: str = "sqlite") -> AsyncIterato
     server = ApiServer(Options(data_dir=data_dir, pki_dir=data_dir / "pki", store=store, port=0), clock)
     cluster = Cluster(data_dir, server)
     await server.start()
+    noted(server)
     try:
         yield cluster
     finally:

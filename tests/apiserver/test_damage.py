@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import pytest
 
 from tests.apiserver.cluster import running_cluster
 
@@ -24,6 +25,7 @@ def damage(data_dir: Path, key: str) -> None:
     connection.close()
 
 
+@pytest.mark.answers_500
 async def test_a_damaged_object_errors_alone(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
         await cluster.must("POST", PATH, config_map("good"))

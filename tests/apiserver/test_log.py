@@ -81,6 +81,7 @@ async def agent(cluster: Cluster) -> AsyncIterator[int]:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.answers_500
 async def test_lines_come_from_the_agent_of_the_pods_node(cluster: Cluster) -> None:
     async with agent(cluster) as port:
         node = {"metadata": {"name": "log-node"}}

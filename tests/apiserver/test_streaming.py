@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from apiserver.streaming.tunnel import Tunnel
 from tests.apiserver.agents import Asked, agent_end, answer, grant, make_node, make_pod, upgrade
 from tests.apiserver.cluster import Cluster, tls_of
 
@@ -134,6 +135,7 @@ async def test_refusals_are_the_same_for_both_ways_of_asking(
         assert message in body.decode().replace('\\"', '"')
 
 
+@pytest.mark.answers_500
 async def test_what_the_agent_refuses_is_told_in_its_words(cluster: Cluster) -> None:
     text = 'container not found ("main")'
     act = answer(f"HTTP/1.1 500 Internal Server Error\r\nContent-Length: {len(text)}\r\n\r\n{text}")
@@ -194,6 +196,7 @@ async def test_a_redirect_by_the_agent_is_a_502_and_not_followed(cluster: Cluste
         assert elsewhere.asked == []
 
 
+@pytest.mark.answers_500
 async def test_an_agent_with_another_certificate_gets_no_byte(cluster: Cluster, tmp_path: Path) -> None:
     async with agent_end(cluster, echo, tls=False) as agent:
         await make_node(cluster, "plain-node", agent.port)
@@ -309,6 +312,33 @@ async def test_a_client_that_does_not_read_stops_the_agent_and_not_the_memory(cl
             while sent < seen + (8 << 20):  # the control: it was the reading that was missing
                 await client.reader.read(1 << 16)
         client.writer.transport.abort()
+
+
+class Silent:
+    """A client that neither reads nor writes."""
+
+    async def read(self) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_tunnel_in_which_nothing_moves_ends() -> None:
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    async with asyncio.timeout(10):
+        await Tunnel(reader, writer, idle_seconds=0.2).run(Silent())
+        await gone.wait()
+    server.close()
 
 
 async def test_a_log_can_be_had_over_a_websocket(cluster: Cluster) -> None:

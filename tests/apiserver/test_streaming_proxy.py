@@ -218,7 +218,7 @@ async def test_the_ways_to_name_a_pod_and_its_scheme(cluster: Cluster, pod_ip: s
             (f"http:named:{plain}", 200),
             (f"https:named:{secure}", 200),
             (f"https:named:{plain}", 503),
-            (f"named:{secure}", 400),
+            (f"named:{secure}", 503),
             ("named:www", 400),
             ("ftp:named:80", 400),
             ("absent:80", 404),

@@ -121,7 +121,7 @@ def reference(name: str) -> dict[str, str]:
 
 
 def test_an_endpoint_is_believed_only_for_a_pod_that_has_the_address() -> None:
-    endpoints = [
+    endpoints: list[dict[str, Any]] = [
         {"addresses": ["10.0.0.1"], "targetRef": reference("p1"), "conditions": {"ready": True}},
         {"addresses": ["10.0.0.2"], "targetRef": reference("p2"), "conditions": {"ready": False}},
         {"addresses": ["10.0.0.9"], "targetRef": reference("p2")},  # not its address
@@ -131,7 +131,8 @@ def test_an_endpoint_is_believed_only_for_a_pod_that_has_the_address() -> None:
     ]
     one = {"ports": [{"name": "www", "port": 8080}, {"name": "other", "port": 1}], "endpoints": endpoints}
     assert locations.slice_addresses([one], "www", PODS.get) == [Address("10.0.0.1", 8080)]
-    addresses = [{"ip": e["addresses"][0], "targetRef": e["targetRef"]} for e in endpoints]  # type: ignore[index]
+    ready = [endpoint for endpoint in endpoints if endpoint.get("conditions") != {"ready": False}]
+    addresses = [{"ip": e["addresses"][0], "targetRef": e["targetRef"]} for e in ready]
     subset = {"addresses": addresses, "ports": [{"name": "www", "port": 8080}]}
     found = locations.endpoints_addresses({"subsets": [subset]}, "www", PODS.get)
     assert found == [Address("10.0.0.1", 8080)]

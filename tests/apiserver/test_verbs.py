@@ -321,5 +321,5 @@ async def test_an_eviction_deletes_the_pod(cluster: Cluster) -> None:
 
 async def test_what_comes_later_says_so(cluster: Cluster) -> None:
     await cluster.must("POST", PODS, pod("later"))
-    answer = await cluster.request("POST", f"{PODS}/later/exec?command=ls")
+    answer = await cluster.request("GET", f"{PODS}/later/resize")
     assert answer.status == 501 and answer.json["kind"] == "Status"

@@ -1,8 +1,9 @@
 """A mutation fuzzer: valid inputs bent at random, one parser at a time, until the time is up.
 
 The property is always the same: the parser returns, or raises an error of its documented class (a StatusError below
-500, or one of upstream's own 500s, which have no reason), and does so within LIMIT_SECONDS of processor time.  A failure prints the
-seed, the round and the input; `TIPHYS_FUZZ_SEED` repeats a run, `TIPHYS_FUZZ_SECONDS` makes it longer.
+500, or one of upstream's own 500s, which have no reason), and does so within LIMIT_SECONDS of processor time.  A
+failure prints the seed, the round and the input; `TIPHYS_FUZZ_SEED` repeats a run, `TIPHYS_FUZZ_SECONDS` makes it
+longer.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def _short(value: Any) -> str:
 
 PIECES: tuple[str, ...] = (
     "", "0", "-1", "1e999", "1e-999", "9" * 30, "9" * 5000, "0x" + "f" * 300, "NaN", "Infinity", "null", "true", "\x00",
-    "\ufeff", "\u2028", "\ud7ff", "\U0001f980", "\u0660", "\u00b2", "é", "'", '"', "\\", "\\u0000", "\\ud800", "/", "//", "../",
+    "\ufeff", "\u2028", "\ud7ff", "\U0001f980", "\u0660", "\u00b2", "é", "'", '"', "\\", "\\u0000", "\\ud800", "/",
+    "//", "../",
     "%", "%2f", "%00", "~", "~0", "~1", "*", "&a", "*a", "<<", ":", ": ", "- ", "[", "]", "{", "}", ",", "(", ")", "!",
     "=", "==", "!=", "\n", "\r\n", "\t", " ", "#", "---\n", "...", "|", ">", "?", ";", "a" * 300, "🦀" * 40, "$patch",
     "2026-13-99T99:99:99Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "[" * 300, "{" * 300, "(" * 300,
@@ -127,8 +129,8 @@ def mutated_bytes(corpus: Sequence[bytes], pieces: Sequence[str] = PIECES) -> Ma
 # --- JSON values ----------------------------------------------------------------------------------------------------
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2**31, -(2**31), 2**63 - 1, -(2**63), 2**64 - 1, 1.5, -0.0, 1e300, 5e-324, "", "a", "0",
-    "-1", "1e999999", "1E400Ki", "9" * 5000, "10Gi", "50%", "é", "\x00", "\u2028", "🦀", "a/b", "../x", "A" * 300,
+    None, True, False, 0, 1, -1, 2**31, -(2**31), 2**63 - 1, -(2**63), 2**64 - 1, 1.5, -0.0, 1e300, 5e-324, "", "a",
+    "0", "-1", "1e999999", "1E400Ki", "9" * 5000, "10Gi", "50%", "é", "\x00", "\u2028", "🦀", "a/b", "../x", "A" * 300,
     "2026-01-02T03:04:05Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "aGk=", "=", "127.0.0.1", "::1",
     "10.0.0.0/8", [], {}, [None], [[]], [{}], {"a": None}, {"": ""}, {"a": {}}, {"name": "x"}, [1, "a", None], "TCP",
     "Always", ["a", "a"], {"matchLabels": {"a": "b"}}, {"$patch": "delete"}, {"$patch": "replace"}, {"$retainKeys": 1},
@@ -187,7 +189,11 @@ def golden_objects() -> list[dict[str, Any]]:
 
 def _collect(value: Any, found: dict[str, dict[str, Any]]) -> None:
     if isinstance(value, dict):
-        if isinstance(value.get("kind"), str) and isinstance(value.get("apiVersion"), str) and value["kind"] != "Status":
+        if (
+            isinstance(value.get("kind"), str)
+            and isinstance(value.get("apiVersion"), str)
+            and value["kind"] != "Status"
+        ):
             found[json.dumps(value, sort_keys=True)] = value
         for child in value.values():
             _collect(child, found)

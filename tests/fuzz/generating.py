@@ -14,9 +14,12 @@ REGISTRY: Registry = builtin_registry()
 KINDS: list[KindInfo] = list(REGISTRY.all())
 DEEPEST = 9
 TEXTS = (
-    "a", "x-1", "web", "example.com/a", "10.0.0.1", "10.0.0.0/24", "::1", "/data", "../up", "http", "TCP", "80", "Always",
-    "ClusterFirst", "RollingUpdate", "Recreate", "ReadWriteOnce", "*", "get", "In", "Exists", "", "A" * 300, "é", "0 * * * *",
-    "100Mi", "50%", "metadata.name", "$(A)", "\x00", "🦀", "Europe/Paris", "4294967296", "ClusterIP", "None", "kubernetes.io/tls",
+    "a", "x-1", "web", "example.com/a", "10.0.0.1", "10.0.0.0/24", "::1", "/data", "../up", "http", "TCP", "80",
+    "Always",
+    "ClusterFirst", "RollingUpdate", "Recreate", "ReadWriteOnce", "*", "get", "In", "Exists", "", "A" * 300, "é",
+    "0 * * * *",
+    "100Mi", "50%", "metadata.name", "$(A)", "\x00", "🦀", "Europe/Paris", "4294967296", "ClusterIP", "None",
+    "kubernetes.io/tls",
 )  # fmt: skip
 FORMATS: dict[str, tuple[Any, ...]] = {
     "quantity": ("1", "100m", "1Gi", "0", "-1", "1e3", "1e999999", "9" * 40, 5, 1.5, "", "1E400Ki", "1.5Ki"),

@@ -16,8 +16,10 @@ from tiphys.api.status import StatusError
 
 OWNED = (
     *VALUES, "FieldsV1", "Apply", "Update", {".": {}}, {"f:data": {"f:k": {}}}, {"f:": {}}, {"k:{}": {}}, {"v:1": {}},
-    {"f:spec": {"f:containers": {'k:{"name":"c"}': {".": {}}}}}, {'k:{"name":1e999}': {}}, {"i:99999999999999999999": {}},
-    {"i:-1": {}}, {"v:": {}}, {"v:[": {}}, {"k:[]": {}}, {"f:a": None}, {"x": {}}, {"f:a": 1}, {"i:\u00b2": {}}, {"k:1": {}},
+    {"f:spec": {"f:containers": {'k:{"name":"c"}': {".": {}}}}}, {'k:{"name":1e999}': {}},
+    {"i:99999999999999999999": {}},
+    {"i:-1": {}}, {"v:": {}}, {"v:[": {}}, {"k:[]": {}}, {"f:a": None}, {"x": {}}, {"f:a": 1}, {"i:\u00b2": {}},
+    {"k:1": {}},
 )  # fmt: skip
 NAMES = ("fieldsV1", "manager", "operation", "time", "apiVersion", "subresource", "name", "f:spec", "f:data", "i:0")
 Case = tuple[KindInfo, Any, Any, bool]

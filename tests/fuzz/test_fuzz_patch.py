@@ -18,7 +18,8 @@ OBJECTS = [obj for obj in golden_objects() if "spec" in obj or "data" in obj]
 OPERATIONS = ("add", "remove", "replace", "move", "copy", "test", "x", None, 1)
 DIRECTIVES = ("$patch", "$retainKeys", "$setElementOrder/containers", "$deleteFromPrimitiveList/finalizers", "name")
 DIRECTIVE_VALUES = (
-    *VALUES, "delete", "replace", "merge", [{"name": "c"}], [{"$patch": "replace"}], [{"$patch": "delete", "name": "c"}],
+    *VALUES, "delete", "replace", "merge", [{"name": "c"}], [{"$patch": "replace"}], [{"$patch": "delete",
+    "name": "c"}],
     ["name", "image"], [{"name": {}}], [{"name": []}], [{"name": None}], {"containers": [1]}, [[{"name": "c"}]],
 )  # fmt: skip
 
@@ -52,7 +53,10 @@ def test_json_patch() -> None:
         operations, _ = load_json_patch(given[1])
         assert not is_deeper_than(json_patch(given[0], operations), DEPTH_LIMIT + 1)
 
-    doubling = [{"op": "add", "path": "/a", "value": ["x" * 1000]}, *[{"op": "copy", "from": "/a", "path": "/a/-"}] * 60]
+    doubling = [
+        {"op": "add", "path": "/a", "value": ["x" * 1000]},
+        *[{"op": "copy", "from": "/a", "path": "/a/-"}] * 60,
+    ]
     many = [{"op": "test", "path": "/kind", "value": "x"}] * 10_001
     fuzz(parse, make, known=[(OBJECTS[0], json.dumps(one).encode()) for one in (doubling, many)])
 

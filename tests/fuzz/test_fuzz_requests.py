@@ -27,7 +27,8 @@ QUERIES = [
     "watch=true&resourceVersion=5&timeoutSeconds=3", "limit=500&continue=abc", "labelSelector=a%3Db", "dryRun=All",
     "fieldSelector=metadata.name%3Da", "resourceVersion=1&resourceVersionMatch=Exact", "gracePeriodSeconds=30",
     "propagationPolicy=Foreground", "sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "timeout=3s",
-    "fieldManager=a&force=true&fieldValidation=Strict", "pretty=true", "limit=--5", "limit=%C2%B2", "timeoutSeconds=%C2%B2",
+    "fieldManager=a&force=true&fieldValidation=Strict", "pretty=true", "limit=--5", "limit=%C2%B2",
+    "timeoutSeconds=%C2%B2",
 ]  # fmt: skip
 ACCEPTS = [
     "application/json", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json", "*/*;q=0.8", "text/html", "",

@@ -34,7 +34,9 @@ def test_label_selectors() -> None:
 
     many = ",".join(f"k{i}=v" for i in range(8000))
     wide = "a in (" + ",".join("v" * 3 for _ in range(16000)) + ")"
-    fuzz(parse, mutated_text(LABELS, OPERATORS), allowed=SelectorError, known=[many, wide, "a," * 500_000, "(" * 60_000])
+    fuzz(
+        parse, mutated_text(LABELS, OPERATORS), allowed=SelectorError, known=[many, wide, "a," * 500_000, "(" * 60_000]
+    )
 
 
 def test_field_selectors() -> None:

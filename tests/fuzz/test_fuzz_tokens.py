@@ -20,7 +20,21 @@ from tiphys.api.status import StatusError
 from tiphys.clock import SystemClock
 
 ACCOUNT = {"metadata": {"name": "default", "namespace": "default", "uid": "u"}}
-NAMES = ("aud", "exp", "iat", "iss", "nbf", "sub", "kubernetes.io", "namespace", "serviceaccount", "pod", "node", "secret", "jti")
+NAMES = (
+    "aud",
+    "exp",
+    "iat",
+    "iss",
+    "nbf",
+    "sub",
+    "kubernetes.io",
+    "namespace",
+    "serviceaccount",
+    "pod",
+    "node",
+    "secret",
+    "jti",
+)
 
 
 async def lookup(group: str, plural: str, namespace: str, name: str) -> dict[str, Any] | None:
@@ -43,7 +57,10 @@ def test_tokens(tmp_path: Path) -> None:
     tokens = ServiceAccountTokens(tmp_path / "sa.pub", lookup, clock)
     header, claims = jwt.get_unverified_header(good), jwt.decode(good, options={"verify_signature": False})
     values = (*VALUES, 10**12, ISSUER, [ISSUER], {"name": "default", "uid": "u"}, {"name": ["x"]}, {"name": "default"})
-    bend_claims, bend_header = mutated_value([claims], values, NAMES), mutated_value([header], values, ("alg", "kid", "b64"))
+    bend_claims, bend_header = (
+        mutated_value([claims], values, NAMES),
+        mutated_value([header], values, ("alg", "kid", "b64")),
+    )
     bend_text = mutated_text([good], (*PIECES, ".", "..", "=", "-_", "\udc80\udcff"))
     signed: list[str] = []
     source_of_signed = random.Random(3)
@@ -65,11 +82,19 @@ def test_tokens(tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
 
         def parse(token: str) -> None:
-            request = Request("GET", parse_request_info("GET", "/", {}), {}, {"Authorization": f"Bearer {token}"}, _no_body)
+            request = Request(
+                "GET", parse_request_info("GET", "/", {}), {}, {"Authorization": f"Bearer {token}"}, _no_body
+            )
             try:
                 runner.run(tokens.authenticate(request))
             except StatusError as error:
                 assert error.code == 401
 
-        known = [good, "a" * 1_000_000, "." * 100_000, f"{_part({'alg': 'none'})}.{_part(claims)}.", "[" * 10_000 + "." * 2]
+        known = [
+            good,
+            "a" * 1_000_000,
+            "." * 100_000,
+            f"{_part({'alg': 'none'})}.{_part(claims)}.",
+            "[" * 10_000 + "." * 2,
+        ]
         fuzz(parse, make, allowed=InvalidToken, known=[*known, *signed])

@@ -28,7 +28,15 @@ def parse(body: bytes) -> None:
 
 
 def test_a_yaml_body() -> None:
-    known = [b"a: 0x" + b"f" * 300, b"a: " + b"9" * 350, b"- " * 2000, b"[" * 20_000, b"? " * 2000, b"a: &a [*a]", b"*a"]
+    known = [
+        b"a: 0x" + b"f" * 300,
+        b"a: " + b"9" * 350,
+        b"- " * 2000,
+        b"[" * 20_000,
+        b"? " * 2000,
+        b"a: &a [*a]",
+        b"*a",
+    ]
     fuzz(parse, mutated_bytes(BODIES), known=known)
 
 

@@ -1,4 +1,4 @@
-"""Every list and map of every kind with two thousand elements: the cost of an object grows with its size, never its square."""
+"""Every list and map of every kind with two thousand elements: what an object costs grows with it, not faster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ Path = tuple[str, ...]
 FORMATS = {"quantity": "1", "date-time": "2026-01-02T03:04:05Z", "micro-time": "2026-01-02T03:04:05Z", "byte": "aGk="}
 
 
-def wide_places(struct: Struct, above: tuple[Struct, ...] = (), path: Path = ()) -> Iterator[tuple[Path, ListOf | MapOf]]:
+def wide_places(
+    struct: Struct, above: tuple[Struct, ...] = (), path: Path = ()
+) -> Iterator[tuple[Path, ListOf | MapOf]]:
     for name, field in struct.fields.items():
         type_ = field.type
         if isinstance(type_, ListOf | MapOf):
@@ -45,10 +47,7 @@ def wide_object(info: KindInfo, path: Path, type_: ListOf | MapOf) -> dict[str, 
     obj: dict[str, Any] = {"metadata": {"name": "a", **({"namespace": "default"} if info.namespaced else {})}}
     node = obj
     for name in path[:-1]:
-        if name.endswith("[]"):
-            node = node.setdefault(name[:-2], [{}])[0]
-        else:
-            node = node.setdefault(name, {})
+        node = node.setdefault(name[:-2], [{}])[0] if name.endswith("[]") else node.setdefault(name, {})
     if isinstance(type_, ListOf):
         node[path[-1]] = [element(type_.items, number) for number in range(COUNT)]
     else:

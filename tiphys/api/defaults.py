@@ -48,6 +48,8 @@ def _walk_of(schema: Struct) -> Walk | None:
 
 
 def _make_walk(schema: Struct) -> Walk | None:
+    if schema.read is not None:  # a custom resource: its own function knows every level, and that a value may be wrong
+        return schema.set_defaults
     own = schema.set_defaults or _declared(schema.name)
     constants = [(f.name, f.default) for f in schema.fields.values() if _fills(f)]
     members = [(f.name, visit) for f in schema.fields.values() if (visit := _type_walk(f.type)) is not None]

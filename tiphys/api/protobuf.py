@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from tiphys.api.json_body import BODY_LIMIT_BYTES, DEPTH_LIMIT
+from tiphys.api.json_body import BODY_LIMIT_BYTES, DEPTH_LIMIT, VALUES_LIMIT
 from tiphys.api.protobuf_values import (
     LENGTH,
     VARINT,
@@ -219,6 +219,13 @@ def _value(type_: Type, proto: str) -> tuple[int, Reader, Writer]:
     raise Malformed("no codec")
 
 
+def _room(container: Any) -> Any:
+    """The list or map that is about to take one more."""
+    if len(container) >= VALUES_LIMIT:
+        raise Malformed(f"more than {VALUES_LIMIT} values")
+    return container
+
+
 def _check(found: int, wanted: int) -> None:
     if found != wanted:
         raise Malformed(f"wrong wireType = {found}")
@@ -259,13 +266,13 @@ def _list_codec(type_: ListOf, member: Field) -> tuple[Take, Put]:
             assert isinstance(value, bytes)
             item: dict[str, Any] = {}
             _decode_into(item, _table(items), value, depth + 1, 0, len(value))
-            out.setdefault(name, []).append(item)
+            _room(out.setdefault(name, [])).append(item)
 
         return take_struct, _each(_struct_codec(items)[1])
     wire, read, write = _value(type_.items, member.proto.removeprefix("repeated "))
 
     def take(out: dict[str, Any], name: str, found: int, value: bytes | int, depth: int) -> None:
-        target = out.setdefault(name, [])
+        target = _room(out.setdefault(name, []))
         if found == LENGTH and wire == VARINT:  # packed
             assert isinstance(value, bytes)
             target.extend(read(number) for number in _packed(value))
@@ -331,7 +338,7 @@ def _map_codec(type_: MapOf, member: Field) -> tuple[Take, Put]:
                         take_value(box, "value", inner_wire, item, depth + 1)
             elif tag == 2:
                 take_value(box, "value", wire, part, depth + 1)
-        out.setdefault(name, {})[key] = box.get("value", "")
+        _room(out.setdefault(name, {}))[key] = box.get("value", "")
 
     def put(out: bytearray, tag: int, value: Any) -> None:
         for key in sorted(value):

@@ -31,6 +31,9 @@ def show(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+_CAUSES_LIMIT = 1000  # a body of 3 MiB can be wrong in a million places
+
+
 def required(path: str, detail: str = "") -> FieldError:
     return FieldError(path, "FieldValueRequired", "Required value" + (f": {detail}" if detail else ""))
 
@@ -164,8 +167,11 @@ def expired(message: str) -> StatusError:
 
 
 def invalid_object(group: str, kind: str, name: str, errors: Iterable[FieldError]) -> StatusError:
-    """422 `Deployment.apps "x" is invalid: ...` with one cause per distinct error."""
+    """422 `Deployment.apps "x" is invalid: ...` with one cause per distinct error, a thousand of them at most."""
     unique = list(dict.fromkeys(errors))
+    if len(unique) > _CAUSES_LIMIT:
+        rest = FieldError("", "FieldValueInvalid", f"and {len(unique) - _CAUSES_LIMIT} more errors")
+        unique[_CAUSES_LIMIT:] = [rest]
     texts = [str(error) for error in unique]
     body = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _details(name, group, kind)

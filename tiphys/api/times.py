@@ -35,7 +35,8 @@ def parse_time(text: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """2026-01-02T03:04:05Z, the form of metav1.Time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return moment.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def format_micro_time(moment: datetime) -> str:

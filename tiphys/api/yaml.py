@@ -64,12 +64,13 @@ class Document(NamedTuple):
 
 
 def load_documents(
-    text: bytes | str, *, duplicates: list[str] | None = None, limits: Limits = Limits()
+    text: bytes | str, *, duplicates: list[str] | None = None, limits: Limits | None = None
 ) -> Iterator[Document]:
     """The documents of a manifest, empty ones left out.  Raises YamlError while iterating.
 
     Of a repeated key the last value counts; each repetition adds `line 5: key "a" already set in map` to `duplicates`.
     """
+    limits = limits or Limits()
     source = _decoded(text)
     repeated = duplicates if duplicates is not None else []
     if source.lstrip().startswith("{"):

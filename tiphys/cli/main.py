@@ -22,6 +22,7 @@ VERBS = {
     "describe": "show objects in detail, with their events",
     "delete": "delete objects",
     "logs": "print the logs of a container",
+    "exec": "run a program in a container",
     "events": "list events",
     "version": "print the versions of the command and the server",
 }

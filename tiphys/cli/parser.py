@@ -34,8 +34,15 @@ class CommandParser(argparse.ArgumentParser):
         raise CommandError(f"{message}\nSee '{self.prog} --help' for usage.")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """Flags and names in any order."""
-        return self.parse_intermixed_args([text for word in words for text in self._switch(word)])
+        """Flags and names in any order; for a verb with `command_words`, these are what stands behind `--`."""
+        command: list[str] = []
+        if self.get_default("command_words") is not None and "--" in words:
+            end = list(words).index("--")
+            words, command = words[:end], list(words[end + 1 :])
+        found = self.parse_intermixed_args([text for word in words for text in self._switch(word)])
+        if command:
+            found.command_words = command
+        return found
 
     def _switch(self, word: str) -> list[str]:
         """--watch=true is --watch; --watch=false is nothing; --wait alone, of a flag that is on, is --wait=true."""

@@ -139,13 +139,14 @@ class Server:
         if query:
             target += "?" + urlencode(query, quote_via=quote)
         try:
-            connection.request(method, target, payload, {**headers, **self._identity()})
+            connection.request(method, target, payload, {**headers, **self.identity()})
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             cause = str(error) or type(error).__name__
             raise ConnectionFailed(f"Unable to connect to the server {self.config.server}: {cause}") from error
 
-    def _identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
+        """The headers that say who asks."""
         headers = {"User-Agent": self.config.user_agent}
         if self.config.token:
             headers["Authorization"] = f"Bearer {self.config.token}"

@@ -7,7 +7,7 @@ being deleted.  Adoption looks at the live owner first, because the cached one m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -91,12 +91,18 @@ def plan_claim(owner: ApiObject, selector: LabelSelectorExpr, candidates: Iterab
 
 
 async def claim_owned(
-    client: Client, owner: ApiObject, selector: LabelSelectorExpr, informer: Informer[T]
+    client: Client,
+    owner: ApiObject,
+    selector: LabelSelectorExpr,
+    informer: Informer[T],
+    may_adopt: Callable[[T], bool] = lambda obj: True,
 ) -> Sequence[T]:
-    """The objects of `informer` that `owner` controls after adopting and releasing; needs both indexes above."""
+    """The objects of `informer` that `owner` controls after adopting and releasing; needs both indexes above.
+
+    Of the objects without a controller only those are adopted that `may_adopt` lets pass."""
     candidates = [
         *informer.by_index(CONTROLLER_INDEX, owner.metadata.uid),
-        *informer.by_index(ORPHAN_INDEX, owner.metadata.namespace),
+        *filter(may_adopt, informer.by_index(ORPHAN_INDEX, owner.metadata.namespace)),
     ]
     claim = plan_claim(owner, selector, candidates)
     owned = list(claim.keep)

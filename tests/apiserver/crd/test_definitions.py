@@ -169,3 +169,34 @@ async def test_many_definitions_at_once_are_all_served(cluster: Cluster) -> None
         found = await cluster.must("GET", f"{CRDS}/{name}.stable.example.com")
         await wait_for(cluster, found, "Established")
         await cluster.must("GET", f"{GROUP}/{name}")
+
+
+async def test_a_definition_in_a_protected_group_says_that_it_is_approved(cluster: Cluster) -> None:
+    definition = crd("gates", "Gate", group="gates.k8s.io")
+    refused = await cluster.request("POST", CRDS, definition)
+    assert "protected groups must have approval annotation" in refused.json["message"]
+    definition["metadata"]["annotations"] = {"api-approved.kubernetes.io": "https://example.com/pull/1"}
+    found = await establish(cluster, definition)
+    conformant = next(
+        one for one in found["status"]["conditions"] if one["type"] == "KubernetesAPIApprovalPolicyConformant"
+    )
+    assert (conformant["status"], conformant["message"]) == ("True", "approved in https://example.com/pull/1")
+
+
+async def test_scope_and_kind_of_an_established_definition_stay(cluster: Cluster) -> None:
+    await establish(cluster, crd("stays", "Stay"))
+    current = await cluster.must("GET", f"{CRDS}/stays.stable.example.com")
+    current["spec"]["scope"] = "Cluster"
+    current["spec"]["names"]["kind"] = "Other"
+    answer = await cluster.request("PUT", f"{CRDS}/stays.stable.example.com", current)
+    assert [cause["field"] for cause in answer.json["details"]["causes"]] == ["spec.scope", "spec.names.kind"]
+    assert answer.json["details"]["causes"][0]["message"] == 'Invalid value: "Cluster": field is immutable'
+
+
+async def test_a_restart_changes_nothing_in_a_definition(tmp_path: Path) -> None:
+    async with running_cluster(tmp_path) as first:
+        found = await establish(first, crd("agreeds", "Agreed"))
+    async with running_cluster(tmp_path) as second:
+        await second.must("GET", f"{GROUP}/agreeds")
+        again = await second.must("GET", f"{CRDS}/agreeds.stable.example.com")
+        assert again["metadata"]["resourceVersion"] == found["metadata"]["resourceVersion"]

@@ -53,6 +53,7 @@ async def test_kubectl_lives_with_a_custom_resource_from_apply_to_delete(cluster
     assert code == 1
     assert 'unknown field "spec.bogus"' in error
     await kubectl(cluster, "delete", name, "--timeout=20s")
-    code, _, error = await cluster.kubectl("get", "shells")
+    fresh = f"--cache-dir={cluster.data_dir / 'fresh'}"
+    code, _, error = await cluster.kubectl("get", "shells", fresh)
     assert code == 1
     assert "the server doesn't have a resource type" in error

@@ -1,4 +1,4 @@
-"""HTTP that two readers could understand differently, bodies that lie about themselves, clients that take their time."""
+"""HTTP that two readers could understand differently, bodies that lie about themselves, clients that take time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_what_two_readers_could_split_differently_is_refused_and_the_conne
 
 
 async def test_control_of_the_raw_requests(target: Target) -> None:
-    """The same bytes without the trick are served: a length, chunks, a chunk extension, three requests in one packet."""
+    """The same bytes without the trick are served: a length, chunks, a chunk extension, three requests at once."""
     one = post(b"Content-Length: " + LENGTH + b"\r\n", OBJECT)
     chunks = post(CHUNKED, b"24\r\n" + OBJECT + b"\r\n0\r\n\r\n")
     extended = post(CHUNKED, b"24;a=b\r\n" + OBJECT + b"\r\n0\r\n\r\n")
@@ -212,3 +212,13 @@ async def test_a_hundred_clients_that_say_nothing_do_not_keep_others_out(target:
             writer.write(GET)
         answer = await asyncio.wait_for(target.request("GET", "/readyz"), 5)
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["/version", "/api/v1/pods", "/api/v1/pods?watch=true&timeoutSeconds=1", "/nothing"])
+async def test_head_has_no_body_that_could_pass_for_the_next_answer(target: Target, path: str) -> None:
+    await target.request("POST", CONFIGMAPS, OBJECT)
+    head = b"HEAD " + path.encode() + b" HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"
+    codes, received, _ = await target.raw(head + GET + b"\r\n", seconds=1)
+    assert len(codes) == 2 and codes[1] == 200
+    first, second = received.index(b"\r\n\r\n") + 4, received.rindex(b"HTTP/1.1 ")
+    assert first == second, received[first:second]

@@ -42,8 +42,12 @@ async def test_annotations_have_a_total_limit(target: Target) -> None:
         {"labels": {f"k{number}": "v" for number in range(100_000)}},
         {"labels": {"k" * 1_000_000: "v"}},
         {"labels": {"k": "v" * 1_000_000}},
-        {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": f"n{n}", "uid": f"{n}"} for n in range(30_000)]},
-        {"ownerReferences": [{} for _ in range(100_000)]},
+        {
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "Pod", "name": f"n{n}", "uid": f"{n}"} for n in range(30_000)
+            ]
+        },
+        {"ownerReferences": [{} for _ in range(90_000)]},
         {"managedFields": [{"manager": f"m{n}", "operation": "Update", "apiVersion": "v1"} for n in range(20_000)]},
         {"managedFields": [{"fieldsType": "FieldsV1", "fieldsV1": {"f:" + "x" * 50: {}}}] * 20_000},
         {"generateName": "x" * 100_000},
@@ -54,18 +58,49 @@ async def test_metadata_of_the_greatest_size_costs_little(target: Target, metada
     before = target.memory_bytes()
     answer, seconds = await target.timed("POST", f"{CONFIGMAPS}?dryRun=All", config_map("wide", **metadata))
     assert answer.status < 500, answer.body[:300]
-    assert seconds <= 1.5 and target.memory_bytes() - before < 160 * MIB
+    assert seconds <= 2 and target.memory_bytes() - before < 160 * MIB
     assert (await target.request("POST", f"{CONFIGMAPS}?dryRun=All", config_map("narrow"))).status == 201, "control"
 
 
 async def test_a_refusal_of_many_errors_names_only_so_many(target: Target) -> None:
-    body = {"metadata": {"name": "many"}, "spec": {"containers": [{}] * 200_000}}
+    body = {"metadata": {"name": "many"}, "spec": {"containers": [{}] * 90_000}}
     before = target.memory_bytes()
     answer, seconds = await target.timed("POST", PODS, body)
-    assert answer.status == 422 and len(answer.body) < 2 * MIB, len(answer.body)
-    assert seconds <= 3 and target.memory_bytes() - before < 512 * MIB
+    assert answer.status == 422 and len(answer.body) < MIB, len(answer.body)
+    assert seconds <= 2.5 and target.memory_bytes() - before < 512 * MIB
     few = await target.request("POST", PODS, {**body, "spec": {"containers": [{}] * 3}})
     assert len(few.json["details"]["causes"]) >= 6, "control: a few are all named"
+
+
+async def test_a_million_values_are_refused_before_they_are_walked(target: Target) -> None:
+    for body in (
+        b'{"metadata":{"name":"many"},"spec":{"containers":[' + b",".join([b"{}"] * 1_000_000) + b"]}}",
+        b'{"metadata":{"name":"many"},"spec":{"containers":[' + b",".join([b"[]"] * 1_000_000) + b"]}}",
+        b'{"metadata":{"name":"many"},"x":' + b"[0," * 150 + b",".join([b"0"] * 1_400_000) + b"]" * 150 + b"}",
+    ):
+        answer, seconds = await target.timed("POST", PODS, body)
+        assert answer.status == 413 and seconds <= 0.5, (answer.status, seconds)
+    commas = {**config_map("commas"), "data": {"a": "," * 900_000}}
+    assert (await target.request("POST", CONFIGMAPS, commas)).status == 201, "control: commas in a text are none"
+
+
+async def test_a_million_values_in_protobuf_are_refused_as_well(target: Target) -> None:
+    envelope = b"k8s\x00" + b"\x0a\x09" + b"\x0a\x02v1" + b"\x12\x03Pod"
+    for count, code in ((1_000_000, 400), (3, 422)):
+        spec = b"\x12\x00" * count
+        raw = b"\x0a\x03\x0a\x01a" + b"\x12" + varint(len(spec)) + spec
+        body = envelope + b"\x12" + varint(len(raw)) + raw
+        kind = "application/vnd.kubernetes.protobuf"
+        answer, seconds = await target.timed("POST", PODS, body, content_type=kind)
+        assert answer.status == code and seconds <= 1, (answer.status, seconds, answer.body[:300])
+
+
+def varint(number: int) -> bytes:
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
 
 
 async def test_owners_in_a_circle_are_stored_and_deleted_one_by_one(target: Target) -> None:
@@ -112,15 +147,22 @@ async def test_two_thousand_odd_objects_do_not_break_reading_them(target: Target
 
 
 async def test_a_flood_of_events_leaves_the_server_answering(target: Target) -> None:
-    """Five hundred events at once, as one namespace under attack makes them: all answered, others still served."""
+    """Two thousand events through fifty connections: all answered, others still served."""
     before = target.memory_bytes()
+    connections = asyncio.Semaphore(50)
 
     async def event(number: int) -> int:
         involved = {"kind": "Pod", "namespace": "default", "name": f"p{number}"}
-        body = {"metadata": {"name": f"flood-{number}"}, "involvedObject": involved, "reason": "R", "message": "m" * 1000}
-        return (await target.request("POST", EVENTS, body)).status
+        body = {
+            "metadata": {"name": f"flood-{number}"},
+            "involvedObject": involved,
+            "reason": "R",
+            "message": "m" * 1000,
+        }
+        async with connections:
+            return (await target.request("POST", EVENTS, body)).status
 
-    flood = asyncio.gather(*(event(number) for number in range(500)))
+    flood = asyncio.gather(*(event(number) for number in range(2000)))
     slowest = 0.0
     while not flood.done():
         started = asyncio.get_running_loop().time()

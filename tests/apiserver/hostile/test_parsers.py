@@ -1,5 +1,8 @@
-"""Bodies that cost more to read than to write.  Each is refused with a 4xx in a fraction of a second; beside each stands
-the harmless body it differs from, which is taken."""
+"""Bodies that cost more to read than to write.
+
+Each is refused with a 4xx in a fraction of a second; beside each stands the harmless body it differs from, which is
+taken.
+"""
 
 from __future__ import annotations
 
@@ -124,13 +127,13 @@ BAD_JSON = {
     "text after the object": (CONFIGMAPS, DATA + b'{"a":"b"}} x'),
     "half of an object": (CONFIGMAPS, DATA),
     "nothing": (CONFIGMAPS, b""),
-    "a million keys in an unknown field": (
+    "90,000 keys in an unknown field": (
         CONFIGMAPS + "?fieldValidation=Strict",
-        b'{"metadata":{"generateName":"j-"},"x":{' + b",".join(b'"%d":0' % n for n in range(200_000)) + b"}}",
+        b'{"metadata":{"generateName":"j-"},"x":{' + b",".join(b'"%d":0' % n for n in range(90_000)) + b"}}",
     ),
-    "200,000 unknown fields": (
+    "90,000 unknown fields": (
         CONFIGMAPS + "?fieldValidation=Strict",
-        b'{"metadata":{"generateName":"j-"},' + b",".join(b'"%d":0' % n for n in range(200_000)) + b"}",
+        b'{"metadata":{"generateName":"j-"},' + b",".join(b'"%d":0' % n for n in range(90_000)) + b"}",
     ),
 }
 
@@ -146,8 +149,8 @@ async def test_hostile_json_is_refused_cheaply(target: Target, name: str) -> Non
     assert len(answer.body) < 64 * 1024, "a refusal is not larger than it need be"
 
 
-async def test_200_000_unknown_fields_do_not_become_200_000_warnings(target: Target) -> None:
-    body = b'{"metadata":{"generateName":"j-"},' + b",".join(b'"%d":0' % n for n in range(200_000)) + b"}"
+async def test_90_000_unknown_fields_do_not_become_90_000_warnings(target: Target) -> None:
+    body = b'{"metadata":{"generateName":"j-"},' + b",".join(b'"%d":0' % n for n in range(90_000)) + b"}"
     answer, seconds = await target.timed("POST", CONFIGMAPS, body)
     assert answer.status == 201 and len(answer.headers["Warning"]) < 8192
     assert seconds <= SLOW_SECONDS
@@ -176,7 +179,9 @@ async def test_copies_that_double_an_object_are_refused(target: Target) -> None:
     small = [{"op": "copy", "from": "/data/a", "path": "/data/b"}]
     assert (await target.request("PATCH", path, small, content_type=JSON_PATCH)).status == 200, "control: one copy"
     start = {"op": "add", "path": "/metadata/annotations", "value": {"a": "x" * 1000}}
-    doubling = [{"op": "copy", "from": "/metadata/annotations", "path": f"/metadata/annotations/{n}"} for n in range(40)]
+    doubling = [
+        {"op": "copy", "from": "/metadata/annotations", "path": f"/metadata/annotations/{n}"} for n in range(40)
+    ]
     before = target.memory_bytes()
     answer, seconds = await target.timed("PATCH", path, [start, *doubling], content_type=JSON_PATCH)
     assert answer.status in (413, 422) and seconds < 0.3
@@ -192,7 +197,8 @@ async def test_ten_thousand_insertions_at_the_front_stay_cheap(target: Target) -
 
 
 @pytest.mark.parametrize(
-    "quantity", ["1e999999", "1e99999", "9" * 1_000_000, "1E400Ki", "1e-999999", "0." + "0" * 500_000 + "1", "-" * 100_000]
+    "quantity",
+    ["1e999999", "1e99999", "9" * 1_000_000, "1E400Ki", "1e-999999", "0." + "0" * 500_000 + "1", "-" * 100_000],
 )
 async def test_a_quantity_that_would_be_a_large_number_is_refused(target: Target, quantity: str) -> None:
     answer, seconds = await target.timed("POST", PODS, pod("q", requests={"cpu": quantity}))

@@ -26,7 +26,13 @@ def token(**parts: Any) -> str:
 @pytest.mark.parametrize("parameter", ["labelSelector", "fieldSelector"])
 async def test_a_selector_of_a_megabyte_is_refused(target: Target, parameter: str) -> None:
     codes, _, closed = await target.raw(
-        b"GET " + CONFIGMAPS.encode() + b"?" + parameter.encode() + b"=" + b"a%3Db," * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        b"GET "
+        + CONFIGMAPS.encode()
+        + b"?"
+        + parameter.encode()
+        + b"="
+        + b"a%3Db," * 200_000
+        + b" HTTP/1.1\r\nHost: x\r\n\r\n"
     )
     assert codes == [400] and closed
     good = {"labelSelector": "a=b", "fieldSelector": "metadata.name=a"}[parameter]
@@ -38,7 +44,8 @@ async def test_a_selector_of_a_megabyte_is_refused(target: Target, parameter: st
     [
         ",".join(f"k{number}" for number in range(10_000)),
         "a in (" + ",".join(f"v{number}" for number in range(8_000)) + ")",
-        "(" * 20_000, "a in (" * 5_000, "!" * 20_000, "=" * 20_000, "," * 20_000, "a" * 60_000, "a>" + "9" * 5_000, "a>\u0663",
+        "(" * 20_000, "a in (" * 5_000, "!" * 20_000, "=" * 20_000, "," * 20_000, "a" * 60_000, "a>" + "9" * 5_000,
+        "a>\u0663",
     ],
     ids=lambda text: text[:12],
 )  # fmt: skip

@@ -99,6 +99,7 @@ async def door(
         return pod if (namespace, name) == ("default", "p") else None
 
     app = web.Application()
+    app.router.add_get("/idle/{namespace}/{pod}/{container}", ExecRoute(runtime, find, 0.7).handle)
     for prefix in ("/{namespace}/{pod}", "/{namespace}/{pod}/{uid}"):
         app.router.add_get(f"/exec{prefix}/{{container}}", ExecRoute(runtime, find).handle)
         app.router.add_get(f"/attach{prefix}/{{container}}", AttachRoute(runtime, find).handle)

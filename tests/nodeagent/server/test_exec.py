@@ -190,6 +190,20 @@ async def test_a_client_that_goes_while_the_program_starts_leaves_nothing(door: 
     await door.settles(before)
 
 
+async def test_a_session_in_which_nothing_moves_ends(door: Door) -> None:
+    before = door.footprint()
+    url = door.url("/idle/default/p/main?input=1&output=1&command=cat")
+    async with door.session.ws_connect(url, protocols=("v5.channel.k8s.io",)) as socket:
+        for _ in range(4):  # what moves keeps it alive beyond the time
+            await socket.send_bytes(b"\0x")
+            await read_until(socket, STDOUT, b"x")
+            await asyncio.sleep(0.3)
+        async with asyncio.timeout(10):
+            assert (await socket.receive()).type is WSMsgType.CLOSE
+        assert socket.close_code == 1001
+    await door.settles(before)
+
+
 async def test_a_client_that_does_not_read_makes_the_program_wait(door: Door) -> None:
     """A positive control stands beside: the program writes on as soon as somebody reads."""
     before = door.footprint()

@@ -11,7 +11,8 @@ was handed out (`insert` is for whoever builds it).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -106,7 +107,7 @@ class FieldSet:
 
     def paths(self, prefix: Path = ()) -> Iterator[Path]:
         """Every path, sorted as upstream sorts."""
-        for element in sorted(self.members | self.children.keys(), key=_order):
+        for element in _sorted(self.members | self.children.keys()):
             if element in self.members:
                 yield (*prefix, element)
             child = self.children.get(element)
@@ -115,8 +116,9 @@ class FieldSet:
 
     def to_fields_v1(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for element in sorted(self.members | self.children.keys(), key=_order):
-            child = self.children.get(element)
+        children = self.children
+        for element in _sorted(self.members | children.keys() if children else self.members):
+            child = children.get(element)
             if child is None:
                 out[element] = {}
             else:
@@ -148,6 +150,7 @@ class FieldSet:
 
 EMPTY = FieldSet()
 _CACHED_BYTES = 16 * 1024
+_CACHED_KEY = 64  # characters: names of containers, volumes, variables come again and again
 
 
 def read_fields_v1(fields: Any) -> FieldSet:
@@ -164,13 +167,22 @@ def _remembered(encoded: bytes) -> FieldSet:
 _KIND_ORDER = {"f": 0, "k": 1, "v": 2, "i": 3}
 
 
+def _sorted(elements: Iterable[str]) -> list[str]:
+    """As upstream sorts.  Only indices stand elsewhere than their text does, and hardly any set has them."""
+    ordered = sorted(elements)
+    place = bisect_left(ordered, "i:")
+    if place < len(ordered) and ordered[place].startswith("i:"):
+        ordered.sort(key=_order)
+    return ordered
+
+
 def _order(element: str) -> tuple[int, int, str]:
     kind = element[0]
     return (_KIND_ORDER.get(kind, 4), int(element[2:]) if kind == "i" else 0, element)
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_compact_sorted = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
 
 
 def field_element(name: str) -> str:
@@ -178,7 +190,16 @@ def field_element(name: str) -> str:
 
 
 def key_element(keys: dict[str, Any]) -> str:
-    return "k:" + json.dumps(keys, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    if len(keys) == 1:
+        ((name, value),) = keys.items()
+        if isinstance(value, str) and len(value) <= _CACHED_KEY:
+            return _named_element(name, value)
+    return "k:" + _compact_sorted(keys)
+
+
+@lru_cache(maxsize=4096)
+def _named_element(name: str, value: str) -> str:
+    return "k:" + _compact_sorted({name: value})
 
 
 def value_element(value: Any) -> str:

@@ -112,15 +112,16 @@ def encode_managed(managed: Managed) -> list[dict[str, Any]]:
         if manager.subresource:
             entry["subresource"] = manager.subresource
         entries.append(entry)
-    entries.sort(
-        key=lambda entry: (
-            entry["operation"],
-            seconds(entry.get("time")),
-            entry["manager"],
-            entry["apiVersion"],
-            entry.get("subresource", ""),
+    if len(entries) > 1:
+        entries.sort(
+            key=lambda entry: (
+                entry["operation"],
+                seconds(entry.get("time")),
+                entry["manager"],
+                entry["apiVersion"],
+                entry.get("subresource", ""),
+            )
         )
-    )
     return entries
 
 

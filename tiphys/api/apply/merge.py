@@ -1,4 +1,4 @@
-"""Three walks over two values and a schema: compare them, merge one into the other, take fields out.
+"""Walks over two values and a schema: compare them, merge one into the other, take fields out.
 
 The rules are structured-merge-diff's.  Empty and null containers count as leaves when both sides are so, which keeps
 the difference between "absent", "null" and "empty" that ownership depends on.
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.api.apply.fieldset import FieldSet, Path, field_element
-from tiphys.api.apply.typed import ABSENT, LEAF, LIST, elements, item_type, member_type, shape
-from tiphys.api.schema import Type
+from tiphys.api.apply.typed import ABSENT, FREE, LEAF, LIST, elements, item_type, member_type, shape
+from tiphys.api.schema import ListOf, MapOf, Scalar, Struct, Type
 
 
 @dataclass(slots=True)
@@ -75,6 +75,64 @@ def _note_leaf(old: Any, new: Any, path: Path, result: Comparison) -> None:
 
 def _is_empty(value: Any) -> bool:
     return value is ABSENT or value is None or value == {} or value == []
+
+
+def gained(old: Any, new: Any, type_: Type) -> FieldSet:
+    """`added` and `modified` of `compare` in one set, without looking for what went: all that a create asks for."""
+    result = FieldSet()
+    _gain(old, new, type_, result)
+    return result
+
+
+def _gain(old: Any, new: Any, type_: Type, node: FieldSet) -> None:
+    """Two containers of the same shape that are both there, or were null."""
+    if shape(type_, old, new) == LIST:
+        below, before = item_type(type_), dict(elements(type_, old))
+        pairs = [
+            (element, before.get(element, ABSENT), item, below) for element, item in dict(elements(type_, new)).items()
+        ]
+    else:
+        known = old if isinstance(old, dict) else {}
+        found = new if isinstance(new, dict) else {}
+        pairs = [("f:" + name, known.get(name, ABSENT), v, member_type(type_, name)) for name, v in found.items()]
+    for element, before_it, item, item_is in pairs:
+        if before_it is ABSENT:
+            _all_of(item, item_is, element, node)
+        elif before_it is item or (before_it == item and type(before_it) is type(item)):
+            continue
+        elif shape(item_is, before_it, item) == LEAF or (_is_empty(before_it) and _is_empty(item)):
+            if before_it != item or isinstance(before_it, bool) is not isinstance(item, bool):
+                node.members.add(element)
+        else:
+            child = FieldSet()
+            _gain(before_it, item, item_is, child)
+            if child:
+                node.children[element] = child
+
+
+def _all_of(value: Any, type_: Type, element: str, node: FieldSet) -> None:
+    """A value that was not there before, and everything in it."""
+    node.members.add(element)
+    if not value or isinstance(type_, Scalar):
+        return
+    child = FieldSet()
+    if isinstance(type_, ListOf):
+        if type_.list_type != "atomic":
+            for item_element, item in dict(elements(type_, value)).items():
+                _all_of(item, type_.items, item_element, child)
+    elif isinstance(value, dict):
+        if isinstance(type_, Struct):
+            if not type_.atomic:
+                fields = type_.fields
+                for name, item in value.items():
+                    declared = fields.get(name)
+                    _all_of(item, declared.type if declared is not None else FREE, "f:" + name, child)
+        elif not (isinstance(type_, MapOf) and type_.atomic):
+            below = type_.values if isinstance(type_, MapOf) else FREE
+            for name, item in value.items():
+                _all_of(item, below, "f:" + name, child)
+    if child:
+        node.children[element] = child
 
 
 def merge(live: Any, config: Any, type_: Type) -> Any:

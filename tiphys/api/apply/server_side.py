@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tiphys.api.apply.conflicts import Conflicts
@@ -21,7 +22,7 @@ from tiphys.api.apply.managed_fields import (
     encode_managed,
     updater,
 )
-from tiphys.api.apply.merge import Comparison, compare, merge, remove_items
+from tiphys.api.apply.merge import Comparison, compare, gained, merge, remove_items
 from tiphys.api.apply.typed import to_field_set, validation_errors, with_named_members
 from tiphys.api.schema import Struct
 from tiphys.api.status import StatusError, bad_request
@@ -75,9 +76,13 @@ def update_managed_fields(
     status subresource, spec inside it).  Never raises for what a client sent.
     """
     endpoint = _endpoint(schema, api_version, subresource, reset_fields)
-    before = _without_managed(live) if live is not None else empty_object(schema)
     managed = _starting_point(live, new, subresource)
     after = _without_managed(new)
+    if live is None and not managed.owned:
+        fields = gained(_known_empty(schema), after, schema).recursive_difference(endpoint.ignored)
+        who = Manager(manager or "unknown", operation, "" if operation == "Apply" else api_version, subresource)
+        return _with_managed(after, _first_record(who, Owned(fields.difference(STRIPPED), api_version), now))
+    before = _without_managed(live) if live is not None else empty_object(schema)
     is_create = not (live or {}).get("metadata", {}).get("uid")
     if managed.owned or is_create:
         who = Manager(manager or "unknown", operation, "" if operation == "Apply" else api_version, subresource)
@@ -149,6 +154,14 @@ def empty_object(schema: Struct) -> Object:
     return out
 
 
+_known_empty = lru_cache(maxsize=512)(empty_object)  # to compare with, never to hand out
+
+
+def _first_record(who: Manager, owned: Owned, now: str) -> Managed:
+    """Of an object nobody has owned before."""
+    return Managed({who: owned}, {who: now}) if owned.fields else Managed()
+
+
 def _check_patch(patch: Object, schema: Struct, api_version: str) -> None:
     metadata = patch.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -171,7 +184,13 @@ def _endpoint(schema: Struct, api_version: str, subresource: str, reset_fields: 
     if reset_fields is None:
         names = {"": ["status"], "status": ["spec"]}.get(subresource, [])
         reset_fields = [(name,) for name in names if "status" in schema.fields and name in schema.fields]
-    return Endpoint(schema, api_version, subresource, set_of(*reset_fields) if reset_fields else EMPTY)
+    ignored = _set_of(tuple(map(tuple, reset_fields))) if reset_fields else EMPTY
+    return Endpoint(schema, api_version, subresource, ignored)
+
+
+@lru_cache(maxsize=64)
+def _set_of(paths: tuple[tuple[str, ...], ...]) -> FieldSet:
+    return set_of(*paths)
 
 
 def _without_managed(obj: Object) -> Object:
@@ -210,10 +229,10 @@ def _update(live: Object, new: Object, endpoint: Endpoint, managed: Managed, who
     difference = compare(live, new, endpoint.schema).without(endpoint.ignored)
     managed = managed.copy()
     _release(managed, difference, None)
-    gained = difference.modified.union(difference.added).difference(STRIPPED)
-    if gained:
+    won = difference.modified.union(difference.added).difference(STRIPPED)
+    if won:
         previous = managed.owned.get(who)
-        fields = gained.union(previous.fields) if previous is not None else gained
+        fields = won.union(previous.fields) if previous is not None else won
         managed.owned[who] = Owned(fields, endpoint.api_version)
         managed.times[who] = now
     return managed

@@ -86,7 +86,11 @@ def _version(definition: Mapping[str, Any], version: Mapping[str, Any], *, termi
             validate_status_update=behaviour.validate_status_update,
         ),
         given_schema=root_struct(
-            definition_name(group, version["name"], kind), node, _reader(node), _filler(node), published(node)
+            definition_name(group, version["name"], kind),
+            node,
+            _reader(node, kind, version["name"]),
+            _filler(node),
+            published(node),
         ),
         given_list_kind=names.get("listKind", ""),
         deprecation=_deprecation(definition, version, kind),
@@ -100,13 +104,13 @@ def definition_name(group: str, version: str, kind: str) -> str:
     return ".".join([*reversed(group.split(".")), version, kind])
 
 
-def _reader(node: Structural) -> Callable[[JsonObject], tuple[JsonObject, list[str]]]:
+def _reader(node: Structural, kind: str, version: str) -> Callable[[JsonObject], tuple[JsonObject, list[str]]]:
     """Reads a body: metadata as strictly as any object's, the rest pruned."""
 
     embeds = has_embedded(node)
 
     def read(obj: JsonObject) -> tuple[JsonObject, list[str]]:
-        value, unknown = decode(obj, _ENVELOPE, kind_label=str(obj.get("kind") or ""))
+        value, unknown = decode(obj, _ENVELOPE, kind_label=kind, version=version)
         if embeds:
             unknown += read_embedded_metadata(value, node)
         dropped = prune(value, node)

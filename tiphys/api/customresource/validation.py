@@ -57,7 +57,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _body(path: str, text: str) -> str:
     """The middle of most messages: "spec.replicas in body must be ...", with the root's own path empty."""
-    return f"{path} in body {text}"
+    return f"{path} in body {text}".lstrip()
 
 
 def _word(value: Any) -> str:

@@ -101,7 +101,7 @@ class _Reader:
                 total += _IDENTIFIER.match(token) is None and token not in "()[]{},"
                 node = scope.names.get(token)
                 at += 1
-        return min(total, RULE_LIMIT * 100)
+        return min(total, RULE_LIMIT * 1000)
 
     def _call(self, name: str, start: int, close: int, node: Structural | None, scope: Scope) -> int:
         if name in MACROS:

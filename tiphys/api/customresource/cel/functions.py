@@ -54,6 +54,8 @@ class _Table:
 def extension(pool: Any, *, running: bool) -> Any:
     """The functions for running rules, or, with the types they are declared with, for checking them."""
     table = _Table(running=running)
+    if not running:
+        _mixed_comparisons(table)
     _lists(table)
     _texts(table)
     _urls(table, library_message(pool, "URL"))
@@ -76,6 +78,13 @@ def _succeeds(function: Callable[[str], Any]) -> Callable[[str], bool]:
         return True
 
     return check
+
+
+def _mixed_comparisons(table: _Table) -> None:
+    """Kubernetes lets integers and doubles be ordered; so does the library when it runs, but not when it checks."""
+    for operator in ("_<_", "_<=_", "_>_", "_>=_"):
+        for one, other in ((T.INT, T.DOUBLE), (T.DOUBLE, T.INT)):
+            table.add(operator, T.BOOL, [one, other], lambda a, b: False, member=False)
 
 
 # --- lists and texts --------------------------------------------------------------------------------------------------
