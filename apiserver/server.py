@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -36,6 +37,7 @@ BODY_SECONDS = 30.0  # for a whole body: 3 MiB over a line of 1 Mbit/s
 LINGER_SECONDS = 1.0  # to hear the rest of a body that was refused
 LARGE_BYTES = 1024 * 1024  # an answer this long is sent in steps
 LARGE_STEP_BYTES = 256 * 1024
+TLS_BUFFER_BYTES = 32 * 1024  # two records; asyncio's 256 KiB would be most of what an open connection costs
 LINE_LIMIT_BYTES = 128 * 1024  # of the URL: a selector of 64 KiB, escaped
 FIELD_LIMIT_BYTES = 32 * 1024  # of one header: tokens
 
@@ -64,6 +66,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
         """Listen; returns the port (port 0 asks for a free one).  Raises OSError."""
+        SSLProtocol.max_size = TLS_BUFFER_BYTES
         server = web.Server(
             self._serve,
             request_factory=_make_request,

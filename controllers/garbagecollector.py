@@ -28,6 +28,9 @@ from tiphys.logs import fields
 _log = logging.getLogger(__name__)
 
 WORKERS = 10
+DEFINITIONS = "customresourcedefinitions"
+SYNC_SECONDS = 30.0  # a resource that vanishes while its informer starts would be waited for in vain
+RETRY_SECONDS = 1.0
 IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})  # live an hour, own nothing, come in masses
 
 
@@ -44,32 +47,57 @@ class GarbageCollector:
         self.graph = Graph()
         self.queue: WorkQueue[str] = WorkQueue("garbage_collector_attempt_to_delete", environment.registry)
         self._kinds: dict[tuple[str, str], ServedResource] = {}
-        self._informers: list[Informer[PartialObject]] = []
+        self._informers: dict[ServedResource, Informer[PartialObject]] = {}
+        self._definitions_changed = asyncio.Event()
         self._warned: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Collect until cancelled."""
         try:
-            await self._start_informers()
+            await self._follow_served()
             async with asyncio.TaskGroup() as workers:
+                workers.create_task(self._follow_definitions(), name=f"{self.name} definitions")
                 for number in range(WORKERS):
                     workers.create_task(self._work(), name=f"{self.name} worker {number}")
         finally:
             self.queue.shut_down()
-            await asyncio.gather(*(informer.stop() for informer in self._informers))
+            await asyncio.gather(*(informer.stop() for informer in self._informers.values()))
 
-    async def _start_informers(self) -> None:
-        for served in await discover(self.client):
-            self._kinds.setdefault((served.group, served.kind), served)
-            if served.can("delete", "list", "watch") and (served.group, served.plural) not in IGNORED:
-                informer = Informer(self.client, served.partial, random=self.environment.random)
-                informer.add_handler(self._handler(served))
-                self._informers.append(informer)
-                informer.start()
-        await asyncio.gather(*(informer.wait_synced() for informer in self._informers))
+    async def _follow_served(self) -> None:
+        """One informer for every collectable resource the server has now; none for those that are gone."""
+        all_served = await discover(self.client)
+        self._kinds = {(served.group, served.kind): served for served in reversed(all_served)}
+        wanted = {
+            served
+            for served in all_served
+            if served.can("delete", "list", "watch") and (served.group, served.plural) not in IGNORED
+        }
+        for served in self._informers.keys() - wanted:
+            await self._informers.pop(served).stop()
+        started = []
+        for served in wanted - self._informers.keys():
+            informer = self._informers[served] = Informer(self.client, served.partial, random=self.environment.random)
+            informer.add_handler(self._handler(served))
+            informer.start()
+            started.append(informer)
+        await asyncio.gather(*(informer.wait_synced() for informer in started))
+
+    async def _follow_definitions(self) -> None:
+        """Custom resources come and go while we run."""
+        while True:
+            await self._definitions_changed.wait()
+            self._definitions_changed.clear()
+            try:
+                await asyncio.wait_for(self._follow_served(), SYNC_SECONDS)
+            except (ApiError, ConnectionFailed, TimeoutError) as error:
+                _log.info("resources not followed", extra=fields(reason=error))
+                await asyncio.sleep(RETRY_SECONDS)
+                self._definitions_changed.set()
 
     def _handler(self, served: ServedResource) -> Callable[[PartialObject | None, PartialObject | None], None]:
         def handler(old: PartialObject | None, new: PartialObject | None) -> None:
+            if served.plural == DEFINITIONS:
+                self._definitions_changed.set()
             affected: set[str] = set()
             if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
                 affected |= self.graph.drop(old.metadata.uid)

@@ -1,6 +1,6 @@
 """Completion indexes of an Indexed job: sets of whole numbers as runs, spelled "1,3-5,7".
 
-A job may have billions of indexes; what is kept is as long as the number of runs, never as the number of indexes.  Pure.
+A job may have billions of indexes: what is kept grows with the number of runs, not with that of indexes.  Pure.
 """
 
 from __future__ import annotations

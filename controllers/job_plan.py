@@ -52,8 +52,7 @@ class Census:
     terminating: Sequence[Pod]
     succeeded: int
     failed: int
-    before: Indexes = Indexes()  # succeeded indexes as the status has them
-    done: Indexes = Indexes()  # and with the pods that succeeded since
+    done: Indexes = field(default_factory=Indexes)  # the succeeded indexes
     failed_indexes: Indexes | None = None  # with backoffLimitPerIndex
     held: Mapping[int, Pod] = field(default_factory=dict)  # last failed pod per index that waits for its replacement
 
@@ -102,9 +101,7 @@ def _indexed(job: Job, counted: Census) -> Census:
             index = index_of(pod)
             if index not in active and index not in done and index not in lost:
                 held[index] = pod
-    return Census(
-        counted.pods, counted.active, counted.terminating, done.total, counted.failed, before, done, lost, held
-    )
+    return Census(counted.pods, counted.active, counted.terminating, done.total, counted.failed, done, lost, held)
 
 
 def index_of(pod: Pod) -> int:

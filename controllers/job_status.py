@@ -88,6 +88,7 @@ def account(job: Job, counted: Census, status: JobStatus, verdict: Verdict | Non
     succeeded, failed, release, more = list(parked.succeeded), list(parked.failed), list[Pod](), False
     # The last failed pod of an index carries the count of its failures: it stays until its replacement has that.
     held = {pod.metadata.uid for pod in counted.held.values()} if verdict is None else set()
+    ended_badly = verdict is not None and verdict.type == FAILURE  # then every pod it had counts as failed
     over = verdict is not None or bool(job.metadata.deletionTimestamp)
     for pod in counted.pods:
         releasable = over or pod.status.phase == "Succeeded" or (is_failed(job, pod) and pod.metadata.uid not in held)
@@ -103,9 +104,8 @@ def account(job: Job, counted: Census, status: JobStatus, verdict: Verdict | Non
         if pod.status.phase == "Succeeded":
             if not is_indexed(job):
                 succeeded.append(uid)
-        elif is_failed(job, pod) or (verdict is not None and verdict.type == FAILURE):
-            if ruling(job, pod).counts:
-                failed.append(uid)
+        elif (is_failed(job, pod) or ended_badly) and ruling(job, pod).counts:
+            failed.append(uid)
     update: dict[str, object] = {"uncountedTerminatedPods": UncountedTerminatedPods(succeeded=succeeded, failed=failed)}
     if is_indexed(job):
         lost = counted.failed_indexes

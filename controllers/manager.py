@@ -14,10 +14,12 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from controllers.cronjob import CronJobController
 from controllers.deployment import DeploymentController
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
 from controllers.garbagecollector import GarbageCollector
+from controllers.job import JobController
 from controllers.namespace import NamespaceController
 from controllers.nodelifecycle import NodeLifecycleController
 from controllers.podgc import PodGCController
@@ -27,6 +29,7 @@ from controllers.serviceaccount import ServiceAccountController
 from controllers.simulatednodes import SimulatedNodes
 from controllers.storageprotection import PVCProtectionController, PVProtectionController
 from controllers.tainteviction import TaintEvictionController
+from controllers.ttlafterfinished import TTLAfterFinishedController
 from tiphys.client.controller import Environment
 from tiphys.client.events import EventRecorder
 from tiphys.client.informers import Informers
@@ -41,10 +44,12 @@ class Runnable(Protocol):
 CONTROLLERS: Mapping[str, Callable[[Environment], Runnable]] = {
     controller.name: controller
     for controller in (
+        CronJobController,
         DeploymentController,
         EndpointsController,
         EndpointSliceController,
         GarbageCollector,
+        JobController,
         NamespaceController,
         NodeLifecycleController,
         PodGCController,
@@ -54,6 +59,7 @@ CONTROLLERS: Mapping[str, Callable[[Environment], Runnable]] = {
         RootCACertPublisher,
         ServiceAccountController,
         TaintEvictionController,
+        TTLAfterFinishedController,
     )
 }
 

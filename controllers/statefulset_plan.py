@@ -114,7 +114,7 @@ def outdated(stateful_set: StatefulSet, members: Members, update: str, unavailab
     missing = sum(pod is None or unavailable(pod) for pod in members.values())
     chosen: list[Pod] = []
     waiting_for = 0
-    for pod in list(members.values())[: partition(stateful_set) - 1 if partition(stateful_set) else None : -1]:
+    for pod in reversed(list(members.values())[partition(stateful_set) :]):
         if waiting_for >= limit:
             break
         if pod is None or is_terminating(pod):

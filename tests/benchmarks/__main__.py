@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks [SECTION...]`: all figures in one run, as one table.  Nothing here is asserted.
 
-Sections: start, idle, pods, api, store; all of them without arguments.  Everything runs inside a network namespace and
+Sections: start, idle, pods, api, scale, store; all of them without arguments.  Everything runs inside a network namespace and
 a directory of its own, which are removed.
 """
 
@@ -11,11 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import api, cluster, storage
+from tests.benchmarks import api, cluster, scale, storage
 from tests.benchmarks.report import Report
 from tests.machine import Machine
 
-SECTIONS = ("start", "idle", "pods", "api", "store")
+SECTIONS = ("start", "idle", "pods", "api", "scale", "store")
 
 
 def with_a_node(directory: Path, wanted: set[str], report: Report) -> None:
@@ -54,6 +54,8 @@ def main(words: list[str]) -> int:
             with_a_node(Path(directory) / "node", wanted, report)
         if "api" in wanted:
             without_a_node(Path(directory) / "api", report)
+        if "scale" in wanted:
+            scale.measure(Path(directory) / "scale", report)
     if "store" in wanted:
         report.section("stores alone")
         asyncio.run(storage.main())

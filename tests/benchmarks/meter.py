@@ -27,6 +27,28 @@ def pss_mib(pid: int) -> float:
     raise ValueError(f"no Pss of process {pid}")
 
 
+def rss_mib(pid: int) -> float:
+    """Resident memory now."""
+    return _status_mib(pid, "VmRSS:")
+
+
+def reset_peak_rss(pid: int) -> None:
+    """`peak_rss_mib` begins anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_rss_mib(pid: int) -> float:
+    """The most resident memory since `reset_peak_rss`."""
+    return _status_mib(pid, "VmHWM:")
+
+
+def _status_mib(pid: int, name: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no {name} of process {pid}")
+
+
 def busy_share(seconds: float = 1.0) -> float:
     """The share of all CPUs that is in use while we wait: what others do, when ours is idle."""
     before = _cpu_ticks()

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import orjson
+
 from controllers.garbagecollector import GarbageCollector
 from tests.client.server import eventually
 from tests.controllers.running import controllers
@@ -125,3 +127,48 @@ async def test_a_chain_goes_to_its_end(client: Client) -> None:
             return not await secrets(client) and not await config_maps(client)
 
         await eventually(all_gone, "everything gone")
+
+
+DEFINITION: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "names": {"plural": "widgets", "kind": "Widget"},
+        "scope": "Namespaced",
+        "versions": [
+            {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+        ],
+    },
+}
+WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
+
+
+async def post(client: Client, path: str, body: dict[str, Any]) -> int:
+    status, _, _ = await client.request(
+        "POST", path, body=orjson.dumps(body), headers={"Content-Type": "application/json"}
+    )
+    return status
+
+
+async def test_custom_resources_that_come_later_are_collected_too(client: Client) -> None:
+    parent = await owner(client)
+    async with controllers(client, GarbageCollector):
+        assert await post(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", DEFINITION) == 201
+        widget = {
+            "apiVersion": "example.com/v1",
+            "kind": "Widget",
+            "metadata": {"name": "w", "ownerReferences": [owner_reference(parent)]},
+        }
+
+        async def created() -> bool:
+            return await post(client, WIDGETS, widget) == 201
+
+        await eventually(created, "the custom resource served")
+        await client.delete(ConfigMap, "owner", "default", propagation="Background")
+
+        async def gone() -> bool:
+            return (await client.request("GET", f"{WIDGETS}/w"))[0] == 404
+
+        await eventually(gone, "the custom resource gone with its owner")
