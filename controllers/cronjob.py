@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from controllers.cronjob_plan import Happening, Plan, forgotten, job_for, job_name, plan
+from controllers.cronjob_plan import SCHEDULED_ANNOTATION, Happening, Plan, forgotten, job_for, job_name, plan
 from controllers.job_status import finished
 from tiphys.api.batch.cronjob import CronJob, CronJobStatus
 from tiphys.api.batch.job import Job
 from tiphys.api.core.references import ObjectReference
-from tiphys.api.times import format_time
+from tiphys.api.times import TimeError, format_time, parse_time
 from tiphys.client.cache import Key
 from tiphys.client.controller import Controller, Writes
 from tiphys.client.errors import ApiError
@@ -112,12 +112,19 @@ def reference_to(job: Job) -> ObjectReference:
 
 
 def observed(cron: CronJob, jobs: Sequence[Job], gone: set[str]) -> tuple[CronJobStatus, list[Happening]]:
-    """The status after what happened to the jobs; `gone` are uids of active ones that exist no more."""
+    """The status after what happened to the jobs; `gone` are uids of active ones that exist no more.
+
+    A job of the schedule that the status does not know was started just before its status write failed."""
     active, told, last = list(cron.status.active), list[Happening](), cron.status.lastSuccessfulTime
+    scheduled = cron.status.lastScheduleTime
     for job in jobs:
-        name, end = job.metadata.name, finished(job)
+        name, end, at = job.metadata.name, finished(job), scheduled_at(cron, job)
         listed = any(one.uid == job.metadata.uid for one in active)
-        if end is None and not listed:
+        if at:
+            scheduled = max(scheduled or "", format_time(at))
+        if end is None and not listed and at:
+            active += [] if job.metadata.deletionTimestamp else [reference_to(job)]
+        elif end is None and not listed:
             text = f"Saw a job that the controller did not create or forgot: {name}"
             told.append(Happening("Warning", "UnexpectedJob", text))
         elif end is not None and listed:
@@ -130,4 +137,14 @@ def observed(cron: CronJob, jobs: Sequence[Job], gone: set[str]) -> tuple[CronJo
         if one.uid in gone:
             told.append(Happening("Normal", "MissingJob", f"Active job went missing: {one.name}"))
     active = [one for one in active if one.uid not in gone]
-    return cron.status.model_copy(update={"active": active, "lastSuccessfulTime": last}), told
+    update = {"active": active, "lastSuccessfulTime": last, "lastScheduleTime": scheduled}
+    return cron.status.model_copy(update=update), told
+
+
+def scheduled_at(cron: CronJob, job: Job) -> datetime | None:
+    """The time of the schedule the job was made for; None for one that somebody else made."""
+    try:
+        at = parse_time(job.metadata.annotations.get(SCHEDULED_ANNOTATION, ""))
+    except TimeError:
+        return None
+    return at if job.metadata.name == job_name(cron, at) else None

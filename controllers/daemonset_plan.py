@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from controllers.daemonset_pods import HASH_LABEL, node_of, should_run
 from controllers.deployment_scaling import scaled
@@ -45,6 +46,16 @@ class Situation:
     hashed: str
     now: datetime
 
+    @cached_property
+    def fits(self) -> Mapping[str, tuple[bool, bool]]:
+        """For each node: whether a pod should be started there, whether one that is there may stay."""
+        return {node.metadata.name: should_run(self.daemon_set, node) for node in self.nodes}
+
+    @cached_property
+    def wanted(self) -> Sequence[str]:
+        """The names of the nodes that should have a pod."""
+        return [name for name, (start, _) in self.fits.items() if start]
+
     def is_available(self, pod: Pod) -> bool:
         return available_in_seconds(pod, self.daemon_set.spec.minReadySeconds, self.now) == 0
 
@@ -68,20 +79,18 @@ def _age(pod: Pod) -> tuple[bool, str, str]:
 def manage(now: Situation) -> Plan:
     """Create where there is no pod, delete where there are too many or should be none."""
     plan = Plan()
-    for node in now.nodes:
-        start, stay = should_run(now.daemon_set, node)
-        found = now.pods.get(node.metadata.name, ())
+    for name, (start, stay) in now.fits.items():
+        found = now.pods.get(name, ())
         if start and not found:
-            plan.create.append(node.metadata.name)
+            plan.create.append(name)
         elif stay:
             alive = [pod for pod in found if not pod.metadata.deletionTimestamp]
             plan.ended += [pod for pod in alive if pod.status.phase in ("Failed", "Succeeded")]
             plan.delete += _excess(now, [pod for pod in alive if pod.status.phase not in ("Failed", "Succeeded")])
         else:
             plan.delete += [pod for pod in found if not pod.metadata.deletionTimestamp]
-    known = {node.metadata.name for node in now.nodes}
     for name, pods in now.pods.items():
-        if name not in known:
+        if name not in now.fits:
             plan.delete += [pod for pod in pods if not pod.spec.nodeName and not pod.metadata.deletionTimestamp]
     return plan
 
@@ -110,7 +119,7 @@ def roll(now: Situation) -> Plan:
 def _replace(now: Situation) -> Plan:
     """Delete old pods as long as no more than maxUnavailable nodes are without an available one."""
     unavailable, doomed, candidates = 0, list[Pod](), list[Pod]()
-    for name in wanted_nodes(now):
+    for name in now.wanted:
         new, old, clear = _pair(now, name)
         if clear and old is not None and new is None:
             if now.is_available(old):
@@ -127,7 +136,7 @@ def _replace(now: Situation) -> Plan:
 def _surge(now: Situation) -> Plan:
     """Start new pods beside old ones, at most maxSurge nodes at a time."""
     surging, plan, candidates = 0, Plan(), list[str]()
-    for name in wanted_nodes(now):
+    for name in now.wanted:
         new, old, clear = _pair(now, name)
         if not clear:
             surging += 1
@@ -153,10 +162,6 @@ def _pair(now: Situation, node: str) -> tuple[Pod | None, Pod | None, bool]:
     return next(iter(new), None), next(iter(old), None), len(new) <= 1 and len(old) <= 1
 
 
-def wanted_nodes(now: Situation) -> list[str]:
-    return [node.metadata.name for node in now.nodes if should_run(now.daemon_set, node)[0]]
-
-
 def max_surge(now: Situation) -> int:
     return _bounds(now)[0]
 
@@ -170,7 +175,7 @@ def _bounds(now: Situation) -> tuple[int, int]:
     rolling = now.daemon_set.spec.updateStrategy.rollingUpdate
     if rolling is None or now.daemon_set.spec.updateStrategy.type != "RollingUpdate":
         return 0, 1
-    wanted = len(wanted_nodes(now))
+    wanted = len(now.wanted)
     surge = scaled(rolling.maxSurge, wanted, round_up=True)
     unavailable = scaled(rolling.maxUnavailable, wanted, round_up=True)
     return surge, unavailable if surge or unavailable else 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from controllers.daemonset_plan import Situation
-from controllers.daemonset_pods import should_run
 from controllers.podconditions import available_in_seconds, is_ready
 from tiphys.api.apps.daemonset import DaemonSetStatus
 
@@ -11,9 +10,8 @@ from tiphys.api.apps.daemonset import DaemonSetStatus
 def next_status(now: Situation, collision_count: int | None) -> DaemonSetStatus:
     """A node counts by its oldest pod."""
     wanted = scheduled = misscheduled = ready = available = updated = 0
-    for node in now.nodes:
-        start, _ = should_run(now.daemon_set, node)
-        found = now.pods.get(node.metadata.name, ())
+    for name, (start, _) in now.fits.items():
+        found = now.pods.get(name, ())
         wanted += start
         if not found:
             continue

@@ -6,7 +6,7 @@ again.  Where the bound is relative, the owners say how many pods there should b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -25,10 +25,12 @@ from tiphys.api.times import format_time, parse_time
 from tiphys.client.cache import Key, key_of
 from tiphys.client.controller import Controller, Writes
 from tiphys.client.errors import ApiError, error_of_response
+from tiphys.client.informer import Informer
 from tiphys.client.ownership import controller_of
 
 STALE_SECONDS = 120.0  # a pod that was to be disrupted and is still there will not be
-_SCALED = {
+Workload = Deployment | ReplicaSet | StatefulSet | ReplicationController
+_SCALED: Mapping[tuple[str, str], type[Workload]] = {
     ("v1", "ReplicationController"): ReplicationController,
     ("apps/v1", "StatefulSet"): StatefulSet,
     ("apps/v1", "Deployment"): Deployment,
@@ -59,7 +61,7 @@ class DisruptionController(Controller):
             if from_label_selector(budget.spec.selector).matches(pod.metadata.labels):
                 yield key_of(budget)
 
-    def _budgets_beside(self, workload: Deployment | ReplicaSet | StatefulSet | ReplicationController) -> Iterable[Key]:
+    def _budgets_beside(self, workload: Workload) -> Iterable[Key]:
         """A changed size concerns the relative budgets of the namespace that select the workload's pods."""
         labels = workload.spec.template.metadata.labels if workload.spec.template else {}
         for budget in self.cache(PodDisruptionBudget).list(workload.metadata.namespace):
@@ -113,7 +115,8 @@ class DisruptionController(Controller):
         model = _SCALED.get((reference.apiVersion, reference.kind))
         if model is None:
             return reference.uid, await self._scale(reference, namespace, pod)
-        owner = self.cache(model).get(namespace, reference.name)
+        cached: Informer[Workload] = self.cache(model)
+        owner = cached.get(namespace, reference.name)
         if owner is None or owner.metadata.uid != reference.uid:
             raise Unknown(f'found no controllers for pod "{pod.metadata.name}"')
         above = controller_of(owner)

@@ -15,7 +15,9 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from controllers.cronjob import CronJobController
+from controllers.daemonset import DaemonSetController
 from controllers.deployment import DeploymentController
+from controllers.disruption import DisruptionController, PodDisruptionCleaner
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
 from controllers.garbagecollector import GarbageCollector
@@ -24,9 +26,11 @@ from controllers.namespace import NamespaceController
 from controllers.nodelifecycle import NodeLifecycleController
 from controllers.podgc import PodGCController
 from controllers.replicaset import ReplicaSetController
+from controllers.replicationcontroller import ReplicationControllerController
 from controllers.rootcacertpublisher import RootCACertPublisher
 from controllers.serviceaccount import ServiceAccountController
 from controllers.simulatednodes import SimulatedNodes
+from controllers.statefulset import StatefulSetController
 from controllers.storageprotection import PVCProtectionController, PVProtectionController
 from controllers.tainteviction import TaintEvictionController
 from controllers.ttlafterfinished import TTLAfterFinishedController
@@ -45,19 +49,24 @@ CONTROLLERS: Mapping[str, Callable[[Environment], Runnable]] = {
     controller.name: controller
     for controller in (
         CronJobController,
+        DaemonSetController,
         DeploymentController,
+        DisruptionController,
         EndpointsController,
         EndpointSliceController,
         GarbageCollector,
         JobController,
         NamespaceController,
         NodeLifecycleController,
+        PodDisruptionCleaner,
         PodGCController,
         PVCProtectionController,
         PVProtectionController,
         ReplicaSetController,
+        ReplicationControllerController,
         RootCACertPublisher,
         ServiceAccountController,
+        StatefulSetController,
         TaintEvictionController,
         TTLAfterFinishedController,
     )

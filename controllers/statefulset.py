@@ -15,7 +15,7 @@ from typing import ClassVar
 from controllers import controllerrevisions as revisions
 from controllers.controllerrevisions import History
 from controllers.replicaset import first_error, in_growing_batches
-from controllers.statefulset_claims import changed_owners, claims_for, is_stale
+from controllers.statefulset_claims import changed_owners, claim_name, claims_for, is_stale
 from controllers.statefulset_identity import (
     identity_labels,
     lacks_identity,
@@ -165,7 +165,7 @@ class StatefulSetController(Controller):
     def _claims(self, stateful_set: StatefulSet, ordinal: int) -> list[PersistentVolumeClaim]:
         """The claims of an ordinal that exist."""
         cached, namespace = self.cache(PersistentVolumeClaim), stateful_set.metadata.namespace
-        names = [claim.metadata.name for claim in claims_for(stateful_set, ordinal)]
+        names = [claim_name(stateful_set, one, ordinal) for one in stateful_set.spec.volumeClaimTemplates]
         return [claim for name in names if (claim := cached.get(namespace, name)) is not None]
 
     async def _create_claims(self, stateful_set: StatefulSet, ordinal: int, pod_name: str) -> None:

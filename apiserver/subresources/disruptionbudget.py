@@ -40,8 +40,8 @@ def is_unready_and_spare(pod: Obj, budget: Obj) -> bool:
     if budget.get("spec", {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
         return True
     status = budget.get("status", {})
-    desired = status.get("desiredHealthy", 0)
-    return desired > 0 and status.get("currentHealthy", 0) >= desired
+    desired, current = int(status.get("desiredHealthy", 0)), int(status.get("currentHealthy", 0))
+    return 0 < desired <= current
 
 
 def checked_and_decremented(budget: Obj, pod_name: str, now: str) -> Obj:

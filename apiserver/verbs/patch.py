@@ -24,6 +24,7 @@ from tiphys.api.json_body import load_json
 from tiphys.api.patch_json import json_patch, load_json_patch
 from tiphys.api.patch_merge import merge_patch
 from tiphys.api.patch_strategic import strategic_merge
+from tiphys.api.scalars import json_word
 from tiphys.api.status import StatusError, bad_request
 
 Obj = dict[str, Any]
@@ -107,7 +108,10 @@ async def _apply(request: Request, scope: Scope, body: bytes, options: WriteOpti
     document, problems = _read_apply(body, options)
     check_kind(document, scope.info, scope.resources.registry)
     namespace = request.info.namespace if scope.info.namespaced else ""
-    document = {**document, "metadata": dict(document.get("metadata") or {})}
+    metadata = document.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise bad_request(f"metadata must be an object, not {json_word(metadata)}")
+    document = {**document, "metadata": dict(metadata)}
     _check_apply_metadata(document, request.info.name, namespace)
     if problems and options.field_validation == "Strict":
         lines = "".join(f"\n  {problem}" for problem in problems)

@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [SECTION...]`: all figures in one run, as one table.  Nothing here is asserted.
 
-Sections: start, idle, pods, api, scale, store; all of them without arguments.  Everything runs inside a network namespace and
-a directory of its own, which are removed.
+Sections: start, idle, pods, api, scale, store; all of them without arguments.  Everything runs inside a network
+namespace and a directory of its own, which are removed.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ async def test_a_suspended_job_has_no_pods_and_starts_anew_when_resumed(client: 
 
 async def test_a_failed_index_is_made_again_until_its_limit_and_the_others_go_on(client: Client) -> None:
     await default_account(client)
-    spec = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimitPerIndex": 0}
+    spec: dict[str, Any] = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimitPerIndex": 0}
     async with controllers(client, JobController):
         await client.create(job(**spec))
         zero, one = sorted(await running(client, 2), key=lambda pod: pod.metadata.name)
