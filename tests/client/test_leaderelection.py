@@ -108,11 +108,12 @@ async def test_of_two_candidates_one_leads_and_the_other_follows_when_it_stops(c
 
 async def test_a_leader_that_cannot_renew_stops_writing_before_anybody_else_starts(client: Client) -> None:
     """The leader's own requests hang; the other candidate has to see the lease unchanged for its whole duration."""
-    clock, cut = HandClock(), asyncio.Event()
+    clock, cut, hanging = HandClock(), asyncio.Event(), asyncio.Event()
 
     class CutOff(Client):
         async def request(self, method: str, path: str, **rest: Any) -> Any:
             if cut.is_set() and "leases" in path:
+                hanging.set()
                 await asyncio.Event().wait()
             return await super().request(method, path, **rest)
 
@@ -127,9 +128,13 @@ async def test_a_leader_that_cannot_renew_stops_writing_before_anybody_else_star
     await eventually(first_leads, "the first candidate leading")
     await fenced.create(config_map("while-leading"))
     cut.set()
-    await asyncio.sleep(0.1)  # renewals that were under way end
+    await hanging.wait()
     waiting = asyncio.create_task(second.lead(for_ever))
-    await asyncio.sleep(0.1)
+
+    async def second_has_looked() -> bool:
+        return second._lease is not None
+
+    await eventually(second_has_looked, "the second candidate seeing the lease")
     clock.seconds += 2.0
     assert not first.is_leader() and not second.is_leader()
     with pytest.raises(Deposed):

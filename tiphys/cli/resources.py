@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -83,9 +84,19 @@ class Resources:
             if not _answers_to(resource, name.lower()):
                 continue
             if wanted in ("", resource.group, f"{resource.version}.{resource.group}", resource.version):
+                if not wanted and name in resource.short_names:
+                    self._warn_of_others(name, resource)
                 return resource
         where = f'"{name}" in group "{rest}"' if rest else f'"{word}"'
         raise CommandError(f"the server doesn't have a resource type {where}")
+
+    def _warn_of_others(self, short_name: str, chosen: ResourceType) -> None:
+        """As kubectl does when a short name could mean another group's resource as well."""
+        others = {f"{one.plural}.{one.group}" for one in self.all() if short_name in one.short_names and one != chosen}
+        for other in sorted(others - {f"{chosen.plural}.{chosen.group}"}):
+            print(
+                f'Warning: short name "{short_name}" could also match lower priority resource {other}', file=sys.stderr
+            )
 
     def category(self, word: str) -> list[ResourceType]:
         """The types of `all`.  A core type's name is no category, which spares `get pods` the second document."""
