@@ -58,8 +58,8 @@ test: setup-test ## all tests, with real registries, stores, containers and kube
 	$(SUDO) $(BIN)/pytest
 	$(SUDO) env TIPHYS_CONFORMANCE_STORE=etcd $(BIN)/pytest tests/conformance
 
-fuzz: setup-test ## a minute of every fuzzer
-	$(SUDO) env TIPHYS_FUZZ_SECONDS=60 $(BIN)/pytest --timeout 400 tests/fuzz tests/apiserver/hostile/test_calls.py
+fuzz: setup-test ## a minute of every fuzzer, from a seed that it prints
+	$(SUDO) env TIPHYS_FUZZ_SECONDS=60 TIPHYS_FUZZ_SEED=$$RANDOM $(BIN)/pytest --timeout 400 tests/fuzz tests/apiserver/hostile/test_calls.py
 
 bench: setup-test ## the figures of docs/operations.md
 	$(SUDO) $(BIN)/python -m tests.benchmarks

@@ -2,7 +2,7 @@
 
 The property is always the same: the parser returns, or raises an error of its documented class (a StatusError below
 500, or one of upstream's own 500s, which have no reason), and does so within LIMIT_SECONDS of processor time.  A
-failure prints the seed, the round and the input; `TIPHYS_FUZZ_SEED` repeats a run, `TIPHYS_FUZZ_SECONDS` makes it
+failure prints the seed, the round and the input; `TIPHYS_FUZZ_SEED` chooses a run, `TIPHYS_FUZZ_SECONDS` makes it
 longer.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from tiphys.api.status import StatusError
 
 SECONDS = float(os.environ.get("TIPHYS_FUZZ_SECONDS", "3"))
-SEED = int(os.environ.get("TIPHYS_FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
+SEED = int(os.environ.get("TIPHYS_FUZZ_SEED", "1"))  # the same inputs every time, unless `make fuzz` draws another
 LIMIT_SECONDS = 0.25
 DATA = Path(__file__).resolve().parents[1] / "data"
 T = TypeVar("T")
