@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.running import RunningCluster, running_cluster
+from tests.cli.running import RunningCluster, free_port, running_cluster
 from tests.cli.waiting import until
 
 
@@ -127,3 +127,15 @@ def test_down_with_purge_deletes_the_directory(tmp_path: Path) -> None:
         assert short.down("--purge").code == 0
         assert not short.data_dir.exists()
         assert _status(short) == 1
+
+
+def test_a_pod_can_be_made_the_moment_up_returns(tmp_path: Path) -> None:
+    """Without nodes `up` is done soonest: the default ServiceAccount must be there all the same."""
+    (tmp_path / "home").mkdir()
+    fresh = RunningCluster(tmp_path / "data", tmp_path / "home", free_port())
+    try:
+        done = fresh.tiphys("up", "--data-dir", str(fresh.data_dir), "--port", str(fresh.port), "--no-node")
+        assert done.code == 0, done.err
+        assert fresh.ok("run", "first", "--image=example.com/web:1") == "pod/first created\n"
+    finally:
+        fresh.down("--purge")

@@ -58,6 +58,9 @@ def _question(options: Options, asker: Asker) -> str:
     code, body = asker.get("/readyz")
     if code != 200:
         return f"the API server is not ready: {body.decode(errors='replace').strip()[:300]}"
+    if asker.get("/api/v1/namespaces/default/serviceaccounts/default")[0] != 200:
+        # Without it the very next `kubectl run` is refused.
+        return "the controllers have not made the default ServiceAccount yet"
     if options.node:
         code, body = asker.get(f"/api/v1/nodes/{options.node_name}")
         if code != 200:
