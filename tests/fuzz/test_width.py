@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +56,18 @@ def wide_object(info: KindInfo, path: Path, type_: ListOf | MapOf) -> dict[str, 
     return obj
 
 
+def life_seconds(info: KindInfo, obj: dict[str, Any]) -> float:
+    """Processor time of one life, without collections of the test process's whole heap."""
+    gc.disable()
+    started = time.thread_time()
+    try:
+        with contextlib.suppress(StatusError):
+            life((info, obj, obj))
+        return time.thread_time() - started
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("info", KINDS, ids=lambda info: f"{info.group}/{info.kind}")
 def test_no_list_or_map_is_judged_in_quadratic_time(info: KindInfo) -> None:
     slow = {}
@@ -64,10 +77,9 @@ def test_no_list_or_map_is_judged_in_quadratic_time(info: KindInfo) -> None:
             continue
         seen.add(id(type_))
         obj = wide_object(info, path, type_)
-        started = time.thread_time()
-        with contextlib.suppress(StatusError):
-            life((info, obj, obj))
-        spent = time.thread_time() - started
+        spent = life_seconds(info, obj)
+        if spent > LIMIT_SECONDS:
+            spent = min(spent, life_seconds(info, obj))
         if spent > LIMIT_SECONDS:
             slow[".".join(path)] = round(spent, 2)
     assert not slow
