@@ -8,9 +8,14 @@ CODE := tiphys apiserver scheduler controllers nodeagent tests
 
 # What runs containers (crun conmon nftables iproute2), what the example and the tests need on top.
 PACKAGES := python3-venv crun conmon nftables iproute2 busybox-static docker-registry curl
-TEST_PACKAGES := etcd-server skopeo apache2-utils procps
+TEST_PACKAGES := etcd-server skopeo apache2-utils procps gcc libc6-dev libssl-dev
 
-.PHONY: help packages setup setup-test up down check test fuzz bench clean
+# The fuzzers of one parser share a minute; every second parser in each of two processes, one per core.
+CALLS := tests/apiserver/hostile/test_calls.py
+FUZZ := $(SUDO) env TIPHYS_FUZZ_SECONDS=60
+FUZZERS := $(BIN)/pytest --timeout 400 tests/fuzz --ignore tests/fuzz/test_width.py
+
+.PHONY: help packages setup setup-test up down check test fuzz suites bench clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +60,18 @@ check: setup-test ## format, lint, types, layers, house rules
 	$(BIN)/pytest tests/house
 
 test: setup-test ## all tests, with real registries, stores, containers and kubectl
-	$(SUDO) $(BIN)/pytest
-	$(SUDO) env TIPHYS_CONFORMANCE_STORE=etcd $(BIN)/pytest tests/conformance
+	$(SUDO) $(BIN)/pytest --ignore tests/fuzz --ignore $(CALLS)
+	$(SUDO) env TIPHYS_CONFORMANCE_STORE=etcd $(BIN)/pytest tests/conformance -m "not slow"
+	$(SUDO) $(BIN)/pytest tests/fuzz/test_width.py
+	@$(FUZZ) TIPHYS_FUZZ_PART=1/2 $(FUZZERS) $(CALLS)::test_every_operation_with_bodies_of_our_own & first=$$!; \
+	$(FUZZ) TIPHYS_FUZZ_PART=2/2 $(FUZZERS) $(CALLS)::test_a_sample_of_the_operations_as_schemathesis_makes_them; \
+	second=$$?; wait $$first && exit $$second
 
-fuzz: setup-test ## a minute of every fuzzer, from a seed that it prints
-	$(SUDO) env TIPHYS_FUZZ_SECONDS=60 TIPHYS_FUZZ_SEED=$$RANDOM $(BIN)/pytest --timeout 400 tests/fuzz tests/apiserver/hostile/test_calls.py
+fuzz: setup-test ## five minutes of every parser's fuzzers, from a seed that it prints
+	$(SUDO) env TIPHYS_FUZZ_SECONDS=300 TIPHYS_FUZZ_SEED=$$RANDOM $(BIN)/pytest --timeout 1200 tests/fuzz $(CALLS)
+
+suites: setup-test ## the test suites of kr8s, kopf and Helm's life cycle against a cluster with simulated nodes
+	$(BIN)/python -m tests.clients.suites
 
 bench: setup-test ## the figures of docs/operations.md
 	$(SUDO) $(BIN)/python -m tests.benchmarks

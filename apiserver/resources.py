@@ -15,6 +15,7 @@ from apiserver.registry.strategy import DEFAULT, Strategy
 from apiserver.storage.store import Store
 from apiserver.storage.watchcache import WatchCache
 from tiphys.api.kinds import KindInfo, Registry
+from tiphys.api.status import StatusError
 
 Strategies = Mapping[tuple[str, str], Strategy]
 
@@ -65,9 +66,12 @@ class Resources:
         if store is None:
             return None
         found = store.peek(namespace, name)
-        if found is None:  # the cache may only be late: ask the store
-            entry, _ = await self.store.get(store.key(namespace, name))
-            return None if entry is None else (await store.get(namespace, name)).obj
+        if found is None:  # the cache may only be late: read it again when it has come up to now
+            try:
+                found = (await store.get(namespace, name)).obj
+            except StatusError as error:
+                if error.code != 404:
+                    raise
         return found
 
 

@@ -20,7 +20,7 @@ def names(informer: Informer[ConfigMap], namespace: str | None = "default") -> l
 
 async def test_the_cache_holds_what_is_there_and_follows_what_happens(client: Client) -> None:
     await client.create(config_map("before"))
-    informer = Informer(client, ConfigMap, random=Random(1))
+    informer = Informer(client, ConfigMap, namespace="default", random=Random(1))
     changes: list[tuple[str, str]] = []
     informer.add_handler(
         lambda old, new: changes.append((old.data.get("n", "") if old else "-", new.data.get("n", "") if new else "-"))
@@ -51,7 +51,10 @@ async def test_selectors_and_indexes_narrow_what_is_read(client: Client) -> None
         labelled = config_map(name, color=color).to_dict()
         labelled["metadata"]["labels"] = {"color": color}
         await client.create(ConfigMap.model_validate(labelled))
-    whole, red = Informer(client, ConfigMap), Informer(client, ConfigMap, label_selector="color=red")
+    whole, red = (
+        Informer(client, ConfigMap, namespace="default"),
+        Informer(client, ConfigMap, label_selector="color=red"),
+    )
     whole.add_index("color", lambda item: [item.data["color"]] if "color" in item.data else [])
     for informer in (whole, red):
         informer.start()
@@ -68,7 +71,7 @@ async def test_selectors_and_indexes_narrow_what_is_read(client: Client) -> None
 
 async def test_a_handler_added_late_is_told_what_is_there(client: Client) -> None:
     await client.create(config_map("a"))
-    informer = Informer(client, ConfigMap)
+    informer = Informer(client, ConfigMap, namespace="default")
     informer.start()
     await informer.wait_synced()
     told: list[str] = []
@@ -80,7 +83,7 @@ async def test_a_handler_added_late_is_told_what_is_there(client: Client) -> Non
 async def test_a_server_without_watchlist_is_listed_in_pages_and_watched(client: Client) -> None:
     for number in range(3):
         await client.create(config_map(f"c{number}"))
-    informer = Informer(client, ConfigMap)
+    informer = Informer(client, ConfigMap, namespace="default")
     informer._watch_list = False
     informer.start()
     await informer.wait_synced()
@@ -96,7 +99,7 @@ async def test_a_restart_of_the_server_loses_and_repeats_nothing(pki_dir: Path, 
     async with AsyncExitStack() as stack:
         async with running_server(pki_dir, tmp_path) as port:
             client = await stack.enter_async_context(Client(config_of(pki_dir, port)))
-            informer = Informer(client, ConfigMap, random=Random(1))
+            informer = Informer(client, ConfigMap, namespace="default", random=Random(1))
             stack.push_async_callback(informer.stop)
             informer.add_handler(
                 lambda old, new: changes.append((old.metadata.name if old else "-", new.metadata.name if new else "-"))
@@ -114,7 +117,7 @@ async def test_a_restart_of_the_server_loses_and_repeats_nothing(pki_dir: Path, 
 
 
 async def test_an_expired_revision_lists_again_and_hands_over_the_difference(client: Client) -> None:
-    informer = Informer(client, ConfigMap, random=Random(1))
+    informer = Informer(client, ConfigMap, namespace="default", random=Random(1))
     await client.create(config_map("gone"))
     await client.create(config_map("stays"))
     changes: list[tuple[str, str]] = []
@@ -143,7 +146,7 @@ def _has(informer: Informer[ConfigMap], name: str):  # type: ignore[no-untyped-d
 
 async def test_a_deletion_can_be_waited_for(client: Client) -> None:
     created = await client.create(config_map("a"))
-    informer = Informer(client, ConfigMap)
+    informer = Informer(client, ConfigMap, namespace="default")
     informer.start()
     await informer.wait_synced()
     told: list[str] = []
