@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,12 +21,14 @@ from tiphys.api.kinds import KindInfo, builtin_registry
 from tiphys.api.meta import Status
 from tiphys.api.openapi import subresource_model
 from tiphys.api.protobuf import encode_message, encode_protobuf, envelope
-from tiphys.api.protobuf_values import write_bytes
+from tiphys.api.protobuf_values import write_bytes, write_varint
 from tiphys.api.schema import ListOf, MapOf, Struct, Type
 
 Obj = dict[str, Any]
 
 CACHE_BYTES = 16 * 1024 * 1024
+_SIZES_KEPT = 20_000
+TURN_BYTES = 256 * 1024
 _ITEMS_PER_TURN = 64  # what a list encodes before others get their turn on the loop
 
 
@@ -86,6 +88,7 @@ class Encodings:
         self._limit = limit_bytes
         self._size = 0
         self._kept: OrderedDict[tuple[str, str, int], bytes] = OrderedDict()
+        self._sizes: dict[tuple[str, str, int], int] = {}
 
     def message(self, info: KindInfo, item: CacheItem) -> bytes:
         """The object's message, without envelope."""
@@ -97,6 +100,16 @@ class Encodings:
             while self._size > self._limit:
                 self._size -= len(self._kept.popitem(last=False)[1])
         return found
+
+    def size(self, info: KindInfo, item: CacheItem) -> int:
+        """The length of the object's message."""
+        key = (info.api_version, item.key, item.revision)
+        size = self._sizes.get(key)
+        if size is None:
+            if len(self._sizes) >= _SIZES_KEPT:
+                self._sizes.clear()
+            size = self._sizes[key] = len(self.message(info, item))
+        return size
 
 
 ENCODINGS = Encodings()
@@ -111,6 +124,48 @@ async def encode_list(info: KindInfo, metadata: Obj, items: Sequence[CacheItem])
             await asyncio.sleep(0)
         write_bytes(raw, fields["items"].tag, ENCODINGS.message(info, item))
     return envelope(raw, info.api_version, info.list_kind)
+
+
+def turns(items: Sequence[CacheItem], count: int) -> Iterator[Sequence[CacheItem]]:
+    """The items in groups of at most `count`, and of few bytes."""
+    start = size = 0
+    for place, item in enumerate(items):
+        size += len(item.data)
+        if size >= TURN_BYTES or place - start + 1 >= count:
+            yield items[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(items):
+        yield items[start:]
+
+
+async def list_pieces(info: KindInfo, metadata: Obj, items: Sequence[CacheItem]) -> AsyncIterator[bytes]:
+    """The same body bit by bit.  Its length stands before it, so what was not kept is encoded twice, not held."""
+    tag = info.list_schema.fields["items"].tag
+    head = encode_message({"metadata": metadata}, info.list_schema)
+    total = len(head)
+    for some in turns(items, _ITEMS_PER_TURN):
+        for item in some:
+            size = ENCODINGS.size(info, item)
+            total += size + len(_frame(tag, size))
+        await asyncio.sleep(0)
+    around = envelope(b"", info.api_version, info.list_kind)  # ends with a length of zero and two empty fields
+    opening = bytearray(around[:-5])
+    write_varint(opening, total)
+    yield bytes(opening) + head
+    for some in turns(items, _ITEMS_PER_TURN):
+        piece = bytearray()
+        for item in some:
+            write_bytes(piece, tag, ENCODINGS.message(info, item))
+        yield bytes(piece)
+        await asyncio.sleep(0)
+    yield around[-4:]
+
+
+def _frame(tag: int, size: int) -> bytearray:
+    out = bytearray()
+    write_varint(out, tag << 3 | 2)
+    write_varint(out, size)
+    return out
 
 
 def encode_item(info: KindInfo, item: CacheItem) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from apiserver.crd.cleanup import delete_instances
-from apiserver.crd.family import Family, converter_of
+from apiserver.crd.family import Family, webhook_of
 from apiserver.crd.names import decide, names_taken
 from apiserver.crd.status import (
     APPROVAL_CONFORMANT,
@@ -28,6 +28,7 @@ from apiserver.crd.status import (
     set_condition,
 )
 from apiserver.crd.store import CustomResourceStore
+from apiserver.outbound import Outbound
 from apiserver.registry.store import ResourceStore
 from apiserver.resources import Resources
 from apiserver.storage.store import Compacted, StoreError
@@ -57,15 +58,16 @@ class Served:
 
     def __init__(self, text: Obj, stores: list[CustomResourceStore]) -> None:
         self.text = text
-        self.stores = stores  # of every version, served or not; the first that is_storage is the cleaner's
+        self.stores = stores  # of every version, served or not
         self.published: list[CustomResourceStore] = []
 
 
 class CustomResources:
     """`changed(group)` is called whenever the kinds of a group have changed."""
 
-    def __init__(self, resources: Resources, clock: Clock, changed: Callable[[str], None]) -> None:
+    def __init__(self, resources: Resources, clock: Clock, changed: Callable[[str], None], outbound: Outbound) -> None:
         self._resources = resources
+        self._outbound = outbound
         self._clock = clock
         self._changed = changed
         self._builtin = list(resources.registry.all())
@@ -182,7 +184,7 @@ class CustomResources:
         if before is not None and before.text == text:
             return
         versions = versions_of(definition, terminating=terminating)
-        family = Family(versions, converter_of(definition))
+        family = Family(versions, webhook_of(definition, self._outbound))
         resources = self._resources
         stores = [CustomResourceStore(one, family, resources.store, resources.cache) for one in versions]
         served = Served(text, stores)
@@ -243,7 +245,8 @@ class CustomResources:
             return
         text = "CustomResource deletion is in progress"
         await self._terminating(name, "True", "InstanceDeletionInProgress", text)
-        await delete_instances(served.stores[0], self._clock)
+        kept = next(store for store in served.stores if store.version.is_storage)  # where nothing needs conversion
+        await delete_instances(kept, self._clock)
         await self._finish(name, "InstanceDeletionCompleted", "removed all instances")
 
     async def _terminating(self, name: str, status: str, reason: str, message: str) -> None:

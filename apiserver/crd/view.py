@@ -47,13 +47,18 @@ class VersionView:
         if known is not None and known[0] is item:
             return known[1]
         shown = self._converted(item)
-        if len(self._shown) > 2 * len(self._objects) + _EVENTS_KEPT:
-            self._shown.clear()  # most of it is about objects that are gone
+        self._forget_some()
         self._shown[item.key] = (item, shown)
         return shown
 
+    def _forget_some(self) -> None:
+        if len(self._shown) > 2 * len(self._objects) + _EVENTS_KEPT:
+            self._shown.clear()  # most of it is about objects that are gone
+
     def _converted(self, item: CacheItem) -> CacheItem:
-        obj = self._bring(orjson.loads(item.data))
+        return self._as_item(item, self._bring(orjson.loads(item.data)))
+
+    def _as_item(self, item: CacheItem, obj: Obj) -> CacheItem:
         data = orjson.dumps(obj)
         fields: Mapping[str, str] = {path: read(obj) for path, read in self._fields.items()} if self._fields else EMPTY
         if data == item.data and fields == item.fields:
@@ -69,10 +74,13 @@ class VersionView:
             if event.type == "DELETED":
                 self._shown.pop(event.item.key, None)
             known = event if shown is event.item else WatchEvent(event.type, shown, event.revision)
-            self._events[key] = known
-            if len(self._events) > _EVENTS_KEPT:
-                self._events.popitem(last=False)
+            self._remember_event(key, known)
         return known
+
+    def _remember_event(self, key: tuple[int, str, str], event: WatchEvent) -> None:
+        self._events[key] = event
+        if len(self._events) > _EVENTS_KEPT:
+            self._events.popitem(last=False)
 
     def filter(self, view: Filter) -> Filter:
         """A filter of the cache's items that asks about the items of the view."""
@@ -134,6 +142,8 @@ class ViewObjects:
 class ViewWatch(Watch):
     """A watch whose events are in the version of a view; ends when the view's kind is served no longer."""
 
+    direct = False
+
     def __init__(self, watch: Watch, view: VersionView) -> None:
         self.initial: Sequence[CacheItem] = [view.show(item) for item in watch.initial]
         self.initial_revision = watch.initial_revision
@@ -149,10 +159,13 @@ class ViewWatch(Watch):
             events = [] if self._shown_by.closed else await self._watch.next(timeout_seconds)
             if self._shown_by.closed and not events:
                 raise StoreError("the resource is served no longer")
-            return [self._shown_by.show_event(event) for event in events]
+            return await self.shown(events)
         except Compacted:
             if self._shown_by.closed:
                 raise StoreError("the resource is served no longer") from None
             raise
         except StatusError as error:  # a conversion failed: the client must list again, and is told there
             raise StoreError(error.message) from None
+
+    async def shown(self, events: Sequence[WatchEvent]) -> list[WatchEvent]:
+        return [self._shown_by.show_event(event) for event in events]

@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+from apiserver.aggregator.apiservices import in_order
 from tiphys.api import discovery
 from tiphys.api.hooks import Functions
 from tiphys.api.kinds import KindInfo, builtin_registry
 from tiphys.api.schema import Struct
 
 REGISTRY = builtin_registry()
+ORDER = in_order(REGISTRY.groups(), [])
 
 
 def recorded() -> dict[tuple[str, str, str], dict[str, str]]:
@@ -41,7 +43,7 @@ def test_every_kind_has_the_recorded_names_verbs_and_subresources() -> None:
 
 
 def aggregated(group: str) -> dict[str, Any]:
-    document = discovery.aggregated_groups(REGISTRY)
+    document = discovery.aggregated_groups(REGISTRY, ORDER)
     found: dict[str, Any] = next(item for item in document["items"] if item["metadata"]["name"] == group)
     return found
 
@@ -64,9 +66,9 @@ def test_the_core_group_is_nameless_and_in_a_document_of_its_own() -> None:
 
 
 def test_the_legacy_documents_agree_with_the_aggregated_ones() -> None:
-    groups = discovery.legacy_groups(REGISTRY)["groups"]
+    groups = discovery.legacy_groups(ORDER)["groups"]
     assert [group["name"] for group in groups] == [
-        item["metadata"]["name"] for item in discovery.aggregated_groups(REGISTRY)["items"]
+        item["metadata"]["name"] for item in discovery.aggregated_groups(REGISTRY, ORDER)["items"]
     ]
     resources = discovery.legacy_resources(REGISTRY, "apps", "v1")
     assert resources is not None
@@ -93,7 +95,7 @@ def test_pods_have_an_eviction_of_the_policy_group_in_the_legacy_document() -> N
 
 
 def test_unknown_groups_have_no_document() -> None:
-    assert discovery.legacy_group(REGISTRY, "example.com") is None
+    assert discovery.legacy_group(ORDER, "example.com") is None
     assert discovery.legacy_resources(REGISTRY, "example.com", "v1") is None
 
 
@@ -103,7 +105,8 @@ def test_a_custom_resource_appears_behind_the_built_in_groups() -> None:
     registry.register(
         KindInfo("example.com", "v1", "Widget", "widgets", "widget", given_schema=schema, hooks=Functions())
     )
-    names = [item["metadata"]["name"] for item in discovery.aggregated_groups(registry)["items"]]
+    order = in_order(registry.groups(), [])
+    names = [item["metadata"]["name"] for item in discovery.aggregated_groups(registry, order)["items"]]
     assert names[-1] == "example.com"
     info = registry.get("example.com", "v1", "widgets")
     assert info is not None

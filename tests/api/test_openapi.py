@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from apiserver.aggregator.apiservices import in_order
 from tiphys.api import discovery, openapi
 from tiphys.api.kinds import builtin_registry
 
@@ -92,7 +93,7 @@ class Documents(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         answers: dict[str, tuple[Any, str]] = {
             "/api": (discovery.aggregated_core(REGISTRY), self.AGGREGATED),
-            "/apis": (discovery.aggregated_groups(REGISTRY), self.AGGREGATED),
+            "/apis": (discovery.aggregated_groups(REGISTRY, in_order(REGISTRY.groups(), [])), self.AGGREGATED),
             "/version": ({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}, "application/json"),
             "/openapi/v3": (openapi.index({"api/v1": "1", "apis/apps/v1": "2"}), "application/json"),
             "/openapi/v3/api/v1": (CORE, "application/json"),

@@ -210,3 +210,38 @@ def test_any_bytes_are_decoded_or_refused(raw: bytes) -> None:
             json.dumps(decode_message(raw, schema))
         except Malformed:
             continue
+
+
+def test_the_schema_of_a_custom_resource_keeps_everything_that_json_says() -> None:
+    schema = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "x-kubernetes-validations": [{"rule": "self.a > 1", "message": "small"}],
+        "x-kubernetes-map-type": "atomic",
+        "$ref": "#/a",
+        "properties": {
+            "list": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"k": {"type": "string"}}},
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["k"],
+            },
+            "several": {"items": [{"type": "string"}, {"type": "integer"}]},
+            "port": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "object": {"type": "object", "x-kubernetes-embedded-resource": True, "default": {"a": [1, None, "x"]}},
+            "closed": {"type": "object", "additionalProperties": False},
+            "open": {"type": "object", "additionalProperties": True},
+            "map": {"type": "object", "additionalProperties": {"type": "string", "enum": ["a", 1]}},
+        },
+        "dependencies": {"a": ["b", "c"], "d": {"type": "string"}},
+    }
+    info = REGISTRY.by_kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    assert info is not None
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    obj = {
+        "kind": info.kind,
+        "apiVersion": info.api_version,
+        "metadata": {"name": "a"},
+        "spec": {"versions": [version]},
+    }
+    assert decode_protobuf(encode_protobuf(obj, info.schema), REGISTRY) == obj

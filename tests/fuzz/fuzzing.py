@@ -2,8 +2,10 @@
 
 The property is always the same: the parser returns, or raises an error of its documented class (a StatusError below
 500, or one of upstream's own 500s, which have no reason), and does so within LIMIT_SECONDS of processor time.  A
-failure prints the seed, the round and the input; `TIPHYS_FUZZ_SEED` chooses a run, `TIPHYS_FUZZ_SECONDS` makes it
-longer.
+failure prints the seed, the round and the input; `TIPHYS_FUZZ_SEED` chooses a run.
+
+`TIPHYS_FUZZ_SECONDS` is the time of one parser: what bends its inputs in several ways shares it (`PARSERS`).
+`TIPHYS_FUZZ_PART=1/2` takes every second parser, so that two processes share the work.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import gc
 import json
 import os
 import random
+import re
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -24,7 +28,20 @@ from tiphys.api.status import StatusError
 SECONDS = float(os.environ.get("TIPHYS_FUZZ_SECONDS", "3"))
 SEED = int(os.environ.get("TIPHYS_FUZZ_SEED", "1"))  # the same inputs every time, unless `make fuzz` draws another
 LIMIT_SECONDS = 0.5
+LEAST_ROUNDS = 100  # however slow the machine is
+MOST_ROUNDS_UNHEARD = 20_000  # without an accepted input, before that is a failure
 DATA = Path(__file__).resolve().parents[1] / "data"
+PARSERS: dict[str, tuple[str, ...]] = {
+    "json": ("test_fuzz_json",),
+    "yaml": ("test_fuzz_yaml",),
+    "protobuf": ("test_fuzz_protobuf",),
+    "patches": ("test_fuzz_patch", "test_fuzz_apply"),
+    "selectors": ("test_fuzz_selectors",),
+    "quantities": ("test_fuzz_scalars",),
+    "tokens": ("test_fuzz_tokens",),
+    "objects": ("test_fuzz_kinds", "test_fuzz_requests"),
+}
+"""Parser -> the modules that share its time."""
 T = TypeVar("T")
 Make = Callable[[random.Random], T]
 
@@ -36,17 +53,37 @@ def fuzz(
     allowed: type[Exception] | tuple[type[Exception], ...] = (),
     known: Sequence[T] = (),
 ) -> None:
-    """Feed `known` inputs, then made ones, until SECONDS are over; AssertionError with the input that broke it."""
+    """Feed `known` inputs, then made ones, until this call's share of its parser's time is over.
+
+    Raises AssertionError with the input that broke the parser."""
     source = random.Random(SEED)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + share_seconds(sys._getframe(1).f_globals["__name__"].rpartition(".")[2])
     returned = rounds = 0
     known_left = list(known)
-    while known_left or time.monotonic() < deadline:
+    while (
+        known_left
+        or time.monotonic() < deadline
+        or rounds < LEAST_ROUNDS
+        or (not returned and rounds < MOST_ROUNDS_UNHEARD)
+    ):
         rounds += 1
         given = known_left.pop() if known_left else make(source)
         returned += _try(parser, given, allowed, rounds)
     print(f"seed {SEED}: {rounds} inputs, {returned} accepted")
     assert returned, "no input at all was accepted: the fuzzer only sees the front door"
+
+
+def parser_of(module: str) -> str:
+    """Raises StopIteration for a module that PARSERS does not name."""
+    return next(name for name, modules in PARSERS.items() if module in modules)
+
+
+def share_seconds(module: str) -> float:
+    """The time of one `fuzz` call in that module."""
+    calls = 0
+    for one in PARSERS[parser_of(module)]:
+        calls += len(re.findall(r"^ +fuzz\(", Path(__file__).with_name(f"{one}.py").read_text(), re.MULTILINE))
+    return SECONDS / calls
 
 
 def _try(parser: Callable[[T], object], given: T, allowed: Any, number: int) -> bool:

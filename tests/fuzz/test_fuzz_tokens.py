@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from apiserver.authentication.serviceaccount import ISSUER, InvalidToken, ServiceAccountTokens, TokenSigner
 from apiserver.request import Request
@@ -53,7 +55,8 @@ def test_tokens(tmp_path: Path) -> None:
     clock = SystemClock()
     pki.ensure(tmp_path, pki.cluster_identities(["127.0.0.1"]), clock)
     good, _ = TokenSigner(tmp_path / "sa.key", clock).issue(ACCOUNT, audiences=[ISSUER], seconds=3600)
-    key = (tmp_path / "sa.key").read_text()
+    key = load_pem_private_key((tmp_path / "sa.key").read_bytes(), None)  # once: reading it costs more than signing
+    assert isinstance(key, RSAPrivateKey)
     tokens = ServiceAccountTokens(tmp_path / "sa.pub", lookup, clock)
     header, claims = jwt.get_unverified_header(good), jwt.decode(good, options={"verify_signature": False})
     values = (*VALUES, 10**12, ISSUER, [ISSUER], {"name": "default", "uid": "u"}, {"name": ["x"]}, {"name": "default"})

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from tiphys.api.json_body import BODY_LIMIT_BYTES, DEPTH_LIMIT, VALUES_LIMIT
+from tiphys.api.protobuf_unions import is_union, read_union, write_union
 from tiphys.api.protobuf_values import (
     LENGTH,
     VARINT,
@@ -202,6 +203,8 @@ def _codec(type_: Type, member: Field) -> tuple[Take, Put]:
         return _map_codec(type_, member)
     if isinstance(type_, Struct):
         return _struct_codec(type_)
+    if isinstance(type_, Anything) and is_union(type_):
+        return _union_codec(type_)
     wire, read, write = _value(type_, member.proto)
 
     def take(out: dict[str, Any], name: str, found: int, value: bytes | int, depth: int) -> None:
@@ -253,6 +256,26 @@ def _struct_codec(type_: Struct) -> tuple[Take, Put]:
         inner = bytearray()
         _encode_into(inner, value, _table(type_))
         write_bytes(out, tag, inner)
+
+    return take, put
+
+
+def _union_codec(type_: Anything) -> tuple[Take, Put]:
+    assert type_.inside is not None
+    load = type_.inside
+
+    def decode(value: bytes, depth: int) -> dict[str, Any]:
+        inner: dict[str, Any] = {}
+        _decode_into(inner, _table(load()), value, depth, 0, len(value))
+        return inner
+
+    def take(out: dict[str, Any], name: str, found: int, value: bytes | int, depth: int) -> None:
+        _check(found, LENGTH)
+        assert isinstance(value, bytes)
+        out[name] = read_union(type_, value, decode, depth + 1)
+
+    def put(out: bytearray, tag: int, value: Any) -> None:
+        write_bytes(out, tag, write_union(type_, value, lambda inner: encode_message(inner, load())))
 
     return take, put
 

@@ -70,6 +70,12 @@ RULES: list[tuple[str, Any, Any]] = [
     ("self.tags.all(t, t.size() < 3) && self.tags.isSorted()", {"tags": ["a", "b"]}, {"tags": ["b", "a"]}),
     ("self.tags.indexOf('b') == 1", {"tags": ["a", "b"]}, {"tags": ["b", "a"]}),
     ("self.cfg.all(k, self.cfg[k] != '')", {"cfg": {"a": "b"}}, {"cfg": {"a": ""}}),
+    ("self.cfg.all(k, v, k != v)", {"cfg": {"a": "b"}}, {"cfg": {"a": "a"}}),
+    ("self.tags.exists(i, t, i == 1 && t == 'b')", {"tags": ["a", "b"]}, {"tags": ["b", "a"]}),
+    ("self.tags.existsOne(i, t, t == 'a')", {"tags": ["a", "b"]}, {"tags": ["a", "a"]}),
+    ("self.tags.transformList(i, t, i > 0, t) == ['b']", {"tags": ["a", "b"]}, {"tags": ["a", "c"]}),
+    ("self.cfg.transformMap(k, v, v + 'x')['a'] == 'bx'", {"cfg": {"a": "b"}}, {"cfg": {"a": "c"}}),
+    ("self.cfg.transformMapEntry(k, v, {v: k})['b'] == 'a'", {"cfg": {"a": "b"}}, {"cfg": {"a": "c", "c": "b"}}),
     ("self.list.exists_one(i, i.k == 'x' && i.v > 1)", {"list": [{"k": "x", "v": 2}]}, {"list": [{"k": "x", "v": 1}]}),
     ("self.list.map(i, i.v).sum() == 3", {"list": [{"k": "a", "v": 1}, {"k": "b", "v": 2}]}, {"list": []}),
     ("sets.contains(['a', 'b'], self.tags)", {"tags": ["a"]}, {"tags": ["c"]}),
@@ -208,3 +214,12 @@ def test_tokens_tell_names_from_texts() -> None:
     assert uses("self == oldSelf", "oldSelf")
     assert not uses("self.oldSelf == 'oldSelf'", "oldSelf")
     assert estimate("true", Structural.of({"type": "object"})) < 10
+
+
+def test_a_map_that_a_macro_makes_is_bounded_and_so_is_its_time() -> None:
+    program = engine.Program("self.transformMap(k, v, v + 'x').size() > 0")
+    assert program.run({f"k{number}": "v" for number in range(400)}, None, has_old=False) is True
+    started = time.thread_time()
+    with pytest.raises(engine.EvaluationError):
+        program.run({f"k{number}": "v" for number in range(5000)}, None, has_old=False)
+    assert time.thread_time() - started < 3, "squared it would take twenty seconds"

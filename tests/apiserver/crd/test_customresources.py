@@ -251,25 +251,6 @@ async def test_versions_are_views_of_the_same_objects(cluster: Cluster) -> None:
     assert [one["version"] for one in group["versions"]] == ["v1", "v1beta1"]
 
 
-@pytest.mark.answers_500
-async def test_a_conversion_webhook_is_refused_with_a_clear_error_where_it_would_be_asked(cluster: Cluster) -> None:
-    definition = crd("hooked", "Hooked")
-    schema = {"openAPIV3Schema": CRON_TAB_SCHEMA}
-    definition["spec"]["versions"].append({"name": "v2", "served": True, "storage": False, "schema": schema})
-    client = {"url": "https://127.0.0.1:1/convert"}
-    definition["spec"]["conversion"] = {
-        "strategy": "Webhook",
-        "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]},
-    }
-    await establish(cluster, definition)
-    same = f"{GROUP}/namespaces/default/hooked"
-    await cluster.must("POST", same, {**tab("one"), "kind": "Hooked"})
-    await cluster.must("GET", f"{same}/one")
-    answer = await cluster.request("GET", "/apis/stable.example.com/v2/namespaces/default/hooked/one")
-    assert answer.status == 500
-    assert "conversion by webhook to stable.example.com/v2 is not supported by this server" in answer.json["message"]
-
-
 async def test_objects_stored_in_an_older_version_are_read_in_the_new_one_and_moved_when_written(
     cluster: Cluster,
 ) -> None:

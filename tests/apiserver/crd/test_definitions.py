@@ -109,6 +109,8 @@ async def test_deleting_a_definition_removes_its_objects_and_waits_for_their_fin
     refused = await cluster.request("POST", f"{GROUP}/namespaces/default/goings", body("Going", "late"))
     assert refused.status == 405
     assert (await cluster.must("GET", f"{CRDS}/goings.stable.example.com"))["metadata"]["deletionTimestamp"]
+    while "deletionTimestamp" not in (await cluster.must("GET", f"{GROUP}/namespaces/default/goings/held"))["metadata"]:
+        await asyncio.sleep(0.01)
     async with cluster.watch(f"{GROUP}/goings?watch=1") as events:
         assert (await events.next())["object"]["metadata"]["name"] == "held"
         await cluster.must(

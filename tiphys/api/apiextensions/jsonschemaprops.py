@@ -52,8 +52,8 @@ class JSONSchemaProps(Model, name=_PACKAGE + "JSONSchemaProps"):
     """What a value may look like: OpenAPI v3's subset of JSON Schema with Kubernetes' extensions."""
 
     id: Annotated[str, At(1)] = ""
-    schema_: Annotated[str, At(wire_name="$schema"), alias("$schema")] = ""
-    ref: Annotated[str | None, At(wire_name="$ref"), alias("$ref")] = None
+    schema_: Annotated[str, At(2, wire_name="$schema"), alias("$schema")] = ""
+    ref: Annotated[str | None, At(3, wire_name="$ref"), alias("$ref")] = None
     description: Annotated[str, At(4)] = ""
     type: Annotated[str, At(5)] = ""
     format: Annotated[str, At(6)] = ""
@@ -90,23 +90,23 @@ class JSONSchemaProps(Model, name=_PACKAGE + "JSONSchemaProps"):
     nullable: Annotated[bool, At(37)] = False
     preserve_unknown: Annotated[
         bool | None,
-        At(0, wire_name="x-kubernetes-preserve-unknown-fields"),
+        At(38, wire_name="x-kubernetes-preserve-unknown-fields"),
         alias("x-kubernetes-preserve-unknown-fields"),
     ] = None
     embedded_resource: Annotated[
-        bool, At(0, wire_name="x-kubernetes-embedded-resource"), alias("x-kubernetes-embedded-resource")
+        bool, At(39, wire_name="x-kubernetes-embedded-resource"), alias("x-kubernetes-embedded-resource")
     ] = False
     int_or_string: Annotated[
-        bool, At(0, wire_name="x-kubernetes-int-or-string"), alias("x-kubernetes-int-or-string")
+        bool, At(40, wire_name="x-kubernetes-int-or-string"), alias("x-kubernetes-int-or-string")
     ] = False
     list_map_keys: Annotated[
-        list[str], At(0, wire_name="x-kubernetes-list-map-keys"), alias("x-kubernetes-list-map-keys")
+        list[str], At(41, wire_name="x-kubernetes-list-map-keys"), alias("x-kubernetes-list-map-keys")
     ] = []
-    list_type: Annotated[str | None, At(0, wire_name="x-kubernetes-list-type"), alias("x-kubernetes-list-type")] = None
-    map_type: Annotated[str | None, At(0, wire_name="x-kubernetes-map-type"), alias("x-kubernetes-map-type")] = None
+    list_type: Annotated[str | None, At(42, wire_name="x-kubernetes-list-type"), alias("x-kubernetes-list-type")] = None
+    map_type: Annotated[str | None, At(43, wire_name="x-kubernetes-map-type"), alias("x-kubernetes-map-type")] = None
     validations: Annotated[
         list[ValidationRule],
-        At(0, wire_name="x-kubernetes-validations", keys=("rule",), merge="rule"),
+        At(44, wire_name="x-kubernetes-validations", keys=("rule",), merge="rule"),
         alias("x-kubernetes-validations"),
     ] = []
 

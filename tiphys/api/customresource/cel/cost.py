@@ -18,7 +18,8 @@ from tiphys.api.customresource.structural import Structural
 RULE_LIMIT = 10_000_000
 TOTAL_LIMIT = 100_000_000
 REQUEST_BYTES = 3 * 1024 * 1024
-MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
+_TWO_VARIABLES = frozenset({"all", "exists", "existsOne", "transformList", "transformMap", "transformMapEntry"})
+MACROS = _TWO_VARIABLES | {"exists_one", "map", "filter"}
 _SEARCHES = frozenset({"contains", "matches", "startsWith", "endsWith", "find", "findAll", "replace", "split"})
 _TOKEN = re.compile(
     r'[rRbB]{0,2}"""(?:\\.|[^\\])*?"""|[rRbB]{0,2}\'\'\'(?:\\.|[^\\])*?\'\'\'|[rR]"[^"\n]*"|[rR]\'[^\'\n]*\''
@@ -109,8 +110,11 @@ class _Reader:
             item = None
             if node is not None and node.items is not None:
                 item = node.items
-            inner = scope.with_name(variable, item)
-            return max(1, size_of(node)) * (1 + self.cost(start + 3, close, inner))
+            inner, body = scope.with_name(variable, item), start + 3
+            if name in _TWO_VARIABLES and start + 4 < close and self._tokens[start + 4] == ",":
+                value = item if node is None or node.additional is None else node.additional
+                inner, body = scope.with_name(variable, None).with_name(self._tokens[start + 3], value), start + 5
+            return max(1, size_of(node)) * (1 + self.cost(body, close, inner))
         if name in _SEARCHES and node is not None:
             return self.cost(start + 1, close, scope) + size_of(node) // 20
         return 1 + self.cost(start + 1, close, scope)

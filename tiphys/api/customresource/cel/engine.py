@@ -7,7 +7,7 @@ wrong type is found when the definition is created; it runs on plain JSON values
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ MISSING = "CEL rules need the optional extra: pip install 'tiphys[cel]'"
 LIBRARY = "tiphys.cel"
 LIBRARY_TYPES = ("Quantity", "IP", "CIDR", "URL", "Semver")
 EXPRESSION_LIMIT = 16 * 1024
+MADE_MAP_LIMIT = 500  # entries
 OLD, HAS_OLD = "__old_self", "__has_old_self"
 _OPTIONAL_OLD = f"cel.bind(oldSelf, {HAS_OLD} ? optional.of({OLD}) : optional.none(), "
 
@@ -93,7 +94,51 @@ def _running_pool() -> Any:
 def _running() -> Any:
     names = ("self", "oldSelf", OLD)
     variables = {**dict.fromkeys(names, cel.Type.DYN), HAS_OLD: cel.Type.BOOL}
-    return cel.NewEnv(descriptor_pool=_running_pool(), variables=variables, extensions=_extensions(True))
+    return _Environment(_running_pool(), variables, _extensions(True))
+
+
+_TWO_VARIABLES = "name: tiphys\nextensions:\n- name: two-var-comprehensions\n  version: latest\n"
+
+
+class _Environment:
+    """With the macros of two variables, which the library has by configuration only.
+
+    Of these, the ones that make maps compile there but have no function to run: an environment with ours runs them.
+    """
+
+    def __init__(self, pool: Any, variables: Mapping[str, Any], extensions: Sequence[Any]) -> None:
+        self._given = {"descriptor_pool": pool, "variables": variables}
+        self._extensions = extensions
+        config = cel.NewEnvConfigFromYaml(_TWO_VARIABLES)
+        self._checking = cel.NewEnv(**self._given, config=config, extensions=extensions)
+        self._maps: Any = None
+
+    def compile(self, expression: str) -> Any:
+        """Raises what the library raises."""
+        return self._checking.compile(expression)
+
+    def runnable(self, compiled: Any, expression: str) -> Any:
+        """What `compile` gave, fit to be evaluated."""
+        if "transformMap" not in expression:
+            return compiled
+        if self._maps is None:
+            self._maps = cel.NewEnv(**self._given, extensions=[*self._extensions, _map_functions()])
+        return self._maps.deserialize(compiled.serialize())
+
+
+@cache
+def _map_functions() -> Any:
+    kind, any_kind = cel.Type.MAP, cel.Type.DYN
+    one = cel.Overload("tiphys_map_insert", kind, [kind, any_kind, any_kind], False, lambda m, k, v: _merged(m, {k: v}))
+    other = cel.Overload("tiphys_map_merge", kind, [kind, kind], False, _merged)
+    return cel.CelExtension("maps", [cel.FunctionDecl("cel.@mapInsert", [one, other])])
+
+
+def _merged(found: dict[Any, Any], more: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The library copies the whole map for every entry: a large one would take seconds."""
+    if len(found) >= MADE_MAP_LIMIT:
+        raise ValueError(f"a macro makes maps of at most {MADE_MAP_LIMIT} entries")
+    return {**found, **more}
 
 
 class Checker:
@@ -102,9 +147,9 @@ class Checker:
     def __init__(self, pool: Any, self_type: str) -> None:
         kind = cel.Type(self_type) if self_type != "dyn" else cel.Type.DYN
         variables = {"self": kind, "oldSelf": kind}
-        self._plain = cel.NewEnv(descriptor_pool=pool, variables=variables, extensions=_extensions(False))
+        self._plain = _Environment(pool, variables, _extensions(False))
         optional = {"self": kind, OLD: kind, HAS_OLD: cel.Type.BOOL}
-        self._optional = cel.NewEnv(descriptor_pool=pool, variables=optional, extensions=_extensions(False))
+        self._optional = _Environment(pool, optional, _extensions(False))
 
     def check(self, expression: str, wanted: str, *, optional_old: bool = False) -> None:
         """`wanted` is BOOL or STRING.  Raises CompileError."""
@@ -131,7 +176,7 @@ class Program:
         self._optional_old = optional_old
         source = f"{_OPTIONAL_OLD}{expression}\n)" if optional_old else expression
         try:
-            self._compiled = _running().compile(source)
+            self._compiled = _running().runnable(_running().compile(source), source)
         except (RuntimeError, ValueError, TypeError) as error:
             raise CompileError(f"compilation failed: {error}") from None
 
@@ -140,17 +185,55 @@ class Program:
         data: Mapping[str, Any] = {"self": value, "oldSelf": old}
         if self._optional_old:
             data = {"self": value, OLD: old, HAS_OLD: has_old}
+        return _evaluate(self._compiled, data)
+
+
+def _evaluate(compiled: Any, data: Mapping[str, Any]) -> Any:
+    """The result as a plain value.  Raises EvaluationError."""
+    try:
+        found = compiled.eval(data=data)
+        if found.type() == cel.Type.ERROR:
+            raise EvaluationError(_error_text(str(found.value())))
+        return found.plain_value()
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, EvaluationError):
+            raise
+        over = "budget exceeded" in str(error)
+        text = "operation cancelled: actual cost limit exceeded" if over else _error_text(str(error))
+        raise EvaluationError(text, over_budget=over) from None
+
+
+class Expression:
+    """An expression over variables of any type, such as an admission policy's; compiled once, run often."""
+
+    def __init__(self, expression: str, variables: Sequence[str], wanted: Sequence[str] = ()) -> None:
+        """`wanted`: names of result types that will do ("" or none given: any).  Raises CompileError."""
+        if len(expression) > EXPRESSION_LIMIT:
+            raise CompileError(f"expression is longer than {EXPRESSION_LIMIT} characters")
+        if not available():
+            raise CompileError(MISSING)
         try:
-            found = self._compiled.eval(data=data)
-            if found.type() == cel.Type.ERROR:
-                raise EvaluationError(_error_text(str(found.value())))
-            return found.plain_value()
-        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            if isinstance(error, EvaluationError):
-                raise
-            over = "budget exceeded" in str(error)
-            text = "operation cancelled: actual cost limit exceeded" if over else _error_text(str(error))
-            raise EvaluationError(text, over_budget=over) from None
+            environment = _environment(tuple(variables))
+            self._compiled = environment.compile(expression)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CompileError(f"compilation failed: {_readable(str(error), expression, 0)}") from None
+        found = self._compiled.return_type().name()
+        if wanted and found not in (*wanted, "DYN"):
+            raise CompileError(f"must evaluate to {' or '.join(one.lower() for one in wanted)}")
+        self._compiled = environment.runnable(self._compiled, expression)
+
+    def run(self, data: Mapping[str, Any]) -> Any:
+        """`data`: a value for each variable the expression uses.  Raises EvaluationError."""
+        return _evaluate(self._compiled, data)
+
+
+@cache
+def _environment(variables: tuple[str, ...]) -> Any:
+    from tiphys.api.customresource.cel.admission import extension
+
+    kinds = dict.fromkeys(variables, cel.Type.DYN)
+    extensions = [*_extensions(True), extension()]
+    return _Environment(_running_pool(), kinds, extensions)
 
 
 _ERROR_LINE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
