@@ -54,23 +54,37 @@ def describe_json(entry: Entry, fields: Callable[[dict[str, Any]], Mapping[str, 
         name=metadata.get("name", ""),
         revision=entry.revision,
         data=bytes(memoryview(orjson.dumps(found))),  # a copy: what orjson returns holds up to eight times its length
-        labels=_shared(labels) if labels else EMPTY,
-        fields=_shared(selectable) if selectable else EMPTY,
+        labels=shared(labels) if labels else EMPTY,
+        fields=shared(selectable) if selectable else EMPTY,
     )
 
 
-def _shared(pairs: Mapping[str, str]) -> dict[str, str]:
-    """The same few label strings occur in thousands of objects: keep each once."""
-    return {sys.intern(key): sys.intern(value) for key, value in pairs.items()}
+_SHARED_LIMIT = 2048
+_shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+
+
+def shared(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """The same few labels and values occur in thousands of objects: keep each text once, and most mappings too."""
+    known = tuple(pairs.items())
+    found = _shared.get(known)
+    if found is None:
+        if len(_shared) >= _SHARED_LIMIT:
+            _shared.clear()
+        found = {sys.intern(key): sys.intern(value) for key, value in known}
+        _shared[tuple(found.items())] = found
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list or watch wants to see.  `matches` (labels, fields) is asked last."""
+    """What a list or watch wants to see.  `matches` (labels, fields) is asked last.
+
+    `field` is a selectable field and the value without which `matches` is never true: a watcher's place in an index."""
 
     namespace: str = ""
     name: str = ""
     matches: Callable[[CacheItem], bool] | None = None
+    field: tuple[str, str] = ("", "")
 
     def accepts(self, item: CacheItem) -> bool:
         return (

@@ -1,9 +1,10 @@
 """The store on etcd, for more than one API server.
 
-Requests go through aetcd's stubs on a channel of ours (its client has no TLS and loses revisions), watches on a second
-channel so that large reads cannot starve them.  Debian's etcd 3.4 repeats watch events, loses some at a compacted
-revision and sends progress notifications that are not in step with the events: so events at or below the position are
-dropped, a watch starts only after the revision before its start proved readable, and progress is never asked for.
+Messages are aetcd's; they go through a channel of ours (aetcd's client has no TLS and loses revisions, and grpcio costs
+more than all else in a write), watches through a second one so that large reads cannot starve them.  Debian's etcd 3.4
+repeats watch events, loses some at a compacted revision and sends progress notifications that are not in step with the
+events: so events at or below the position are dropped, a watch starts only after the revision before its start proved
+readable, and progress is never asked for.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+import ssl
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
 from aetcd import rpc
 
+from apiserver.storage import http2
+from apiserver.storage.grpc_channel import Channel
+from apiserver.storage.http2 import RpcError
 from apiserver.storage.store import (
     Compacted,
     Conflict,
@@ -38,15 +42,11 @@ REQUEST_SECONDS = 10.0
 RANGE_PAGE = 1000  # keys per request of a long range
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 ALL_KEYS = b"\0"
-CHANNEL_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),  # the default of 4 MiB is less than a page of large objects
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 10_000),  # a dead server is noticed although TCP says nothing
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.enable_http_proxy", 0),
-]
+RANGE, TXN, COMPACT = "/etcdserverpb.KV/Range", "/etcdserverpb.KV/Txn", "/etcdserverpb.KV/Compact"
+WATCH = "/etcdserverpb.Watch/Watch"
+PASSING = frozenset(
+    {http2.UNAVAILABLE, http2.DEADLINE_EXCEEDED, http2.CANCELLED, http2.INTERNAL, http2.UNKNOWN}
+)  # worth another attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,8 @@ class EtcdStore:
     """`Store` on the cluster at `endpoints` ("127.0.0.1:2379", ...).  Make it inside the running event loop."""
 
     def __init__(self, endpoints: Sequence[str], tls: EtcdTls | None = None) -> None:
-        self._requests = _channel(endpoints, tls, "requests")
-        self._watches = _channel(endpoints, tls, "watches")
-        self._kv = rpc.KVStub(self._requests)
-        self._watch_stub = rpc.WatchStub(self._watches)
-        self._watch_kv = rpc.KVStub(self._watches)  # checks that belong to a watch
+        self._requests = _channel(endpoints, tls)
+        self._watches = _channel(endpoints, tls)  # and the checks that belong to a watch
         self._newest = 0  # the newest revision any answer told us
         self._closed = False
 
@@ -97,7 +94,8 @@ class EtcdStore:
         """Write where the key's modification revision is `expected`; else Conflict with what is there."""
         compare = rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.MOD, key=key.encode(), mod_revision=expected)
         read = rpc.RequestOp(request_range=rpc.RangeRequest(key=key.encode()))
-        answer = await self._call(self._kv.Txn, rpc.TxnRequest(compare=[compare], success=[write], failure=[read]))
+        request = rpc.TxnRequest(compare=[compare], success=[write], failure=[read])
+        answer = rpc.TxnResponse.FromString(await self._call(TXN, request))
         self._newest = max(self._newest, answer.header.revision)
         if answer.succeeded:
             return int(answer.header.revision)
@@ -135,7 +133,7 @@ class EtcdStore:
 
     async def compact(self, revision: int) -> None:
         try:
-            await self._call(self._kv.Compact, rpc.CompactionRequest(revision=revision))
+            await self._call(COMPACT, rpc.CompactionRequest(revision=revision))
         except _OutOfRange as error:
             raise await self._explain(revision, error) from None
 
@@ -148,11 +146,11 @@ class EtcdStore:
                     async for batch in batches:
                         position, failures = batch[-1].entry.revision, 0
                         yield batch
-            except rpc.AioRpcError as error:
+            except RpcError as error:
                 self._check_open()
-                if not _is_passing(error):
-                    raise StoreError(f"etcd: {error.details()}") from error
-                logger.info("watch interrupted, resuming revision=%d reason=%r", position, error.details())
+                if error.code not in PASSING:
+                    raise StoreError(f"etcd: {error.details}") from error
+                logger.info("watch interrupted, resuming revision=%d reason=%r", position, error.details)
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
             failures += 1
 
@@ -164,11 +162,9 @@ class EtcdStore:
             start_revision=revision + 1,
             prev_kv=True,
         )
-        ended = asyncio.Event()
-        call = self._watch_stub.Watch(_requests(rpc.WatchRequest(create_request=create), ended))
         position = revision
-        try:
-            async for answer in call:
+        async with contextlib.aclosing(self._watch_answers(create)) as answers:
+            async for answer in answers:
                 if answer.compact_revision:
                     raise Compacted(position, int(answer.compact_revision))
                 if answer.canceled:
@@ -179,18 +175,21 @@ class EtcdStore:
                 if batch:
                     position = batch[-1].entry.revision
                     yield batch
-        finally:
-            ended.set()
-            call.cancel()
+
+    async def _watch_answers(self, create: Any) -> AsyncGenerator[Any, None]:
+        request = rpc.WatchRequest(create_request=create).SerializeToString()
+        async with contextlib.aclosing(self._watches.stream(WATCH, request)) as answers:
+            async for answer in answers:
+                yield rpc.WatchResponse.FromString(answer)
 
     async def _check_history(self, revision: int) -> None:
         """Raise Compacted or FutureRevision unless the state at `revision` is readable: a watch may start after it."""
         probe = rpc.RangeRequest(key=ALL_KEYS, count_only=True, revision=max(revision, 1))
         try:
-            await self._watch_kv.Range(probe, timeout=REQUEST_SECONDS)
-        except rpc.AioRpcError as error:
-            if error.code() is rpc.StatusCode.OUT_OF_RANGE:
-                raise await self._explain(revision, _OutOfRange(error.details() or "")) from None
+            await self._watches.call(RANGE, probe.SerializeToString(), REQUEST_SECONDS)
+        except RpcError as error:
+            if error.code == http2.OUT_OF_RANGE:
+                raise await self._explain(revision, _OutOfRange(error.details)) from None
             raise
 
     async def _range(self, request: Any, revision: int) -> Any:
@@ -198,7 +197,7 @@ class EtcdStore:
         known = self._newest
         for delay in (*RETRY_SECONDS, 0.0):
             try:
-                answer = await self._call(self._kv.Range, request)
+                answer = rpc.RangeResponse.FromString(await self._call(RANGE, request))
             except _OutOfRange as error:
                 raise await self._explain(revision, error) from None
             if answer.header.revision >= known:
@@ -216,25 +215,20 @@ class EtcdStore:
     async def _compacted(self) -> int:
         """The compaction revision: etcd tells it only to a watch that starts before it."""
         create = rpc.WatchCreateRequest(key=b"\1", start_revision=1)
-        ended = asyncio.Event()
-        call = self._watch_stub.Watch(_requests(rpc.WatchRequest(create_request=create), ended))
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                async for answer in call:
+            async with asyncio.timeout(REQUEST_SECONDS), contextlib.aclosing(self._watch_answers(create)) as answers:
+                async for answer in answers:
                     if answer.compact_revision:
                         return int(answer.compact_revision)
-        except (rpc.AioRpcError, TimeoutError):
+        except (RpcError, TimeoutError):
             pass  # the number is for the message only
-        finally:
-            ended.set()
-            call.cancel()
         return 0
 
-    async def _call(self, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
+    async def _call(self, path: str, request: Any) -> bytes:
         self._check_open()
         try:
-            return await method(request, timeout=REQUEST_SECONDS)
-        except rpc.AioRpcError as error:
+            return await self._requests.call(path, request.SerializeToString(), REQUEST_SECONDS)
+        except RpcError as error:
             raise _translate(error) from error
 
     async def close(self) -> None:
@@ -251,44 +245,27 @@ class _OutOfRange(Exception):
     """etcd's answer for revisions that are compacted or have not happened."""
 
 
-def _channel(endpoints: Sequence[str], tls: EtcdTls | None, purpose: str) -> Any:
-    """A channel to whichever endpoint answers.  `purpose` keeps two channels from sharing one connection."""
-    target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
-    options = [*CHANNEL_OPTIONS, ("tiphys.purpose", purpose), ("grpc.use_local_subchannel_pool", 1)]
+def _channel(endpoints: Sequence[str], tls: EtcdTls | None) -> Channel:
+    """A channel to whichever endpoint answers.  Raises StoreError."""
     if tls is None:
-        return rpc.insecure_channel(target, options=options)
-    credentials = grpc.ssl_channel_credentials(tls.ca.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes())
-    server_name = tls.server_name or endpoints[0].rsplit(":", 1)[0]
-    if tls.server_name or len(endpoints) > 1:
-        options.append(("grpc.ssl_target_name_override", server_name))
-    return rpc.secure_channel(target, credentials, options=options)
+        return Channel(endpoints, None)
+    try:
+        context = ssl.create_default_context(cafile=str(tls.ca))
+        context.load_cert_chain(tls.certificate, tls.key)
+    except OSError as error:
+        raise StoreError(f"the certificates for etcd: {error}") from error
+    context.set_alpn_protocols(["h2"])
+    return Channel(endpoints, context, tls.server_name)
 
 
-async def _requests(first: Any, ended: asyncio.Event) -> AsyncIterator[Any]:
-    """The client's half of a watch stream: one request, then open until the watch ends."""
-    yield first
-    await ended.wait()
-
-
-def _is_passing(error: Any) -> bool:
-    return error.code() in (
-        rpc.StatusCode.UNAVAILABLE,
-        rpc.StatusCode.DEADLINE_EXCEEDED,
-        rpc.StatusCode.CANCELLED,
-        rpc.StatusCode.INTERNAL,
-        rpc.StatusCode.UNKNOWN,
-    )
-
-
-def _translate(error: Any) -> Exception:
-    details = error.details() or str(error.code())
-    if error.code() is rpc.StatusCode.OUT_OF_RANGE:
-        return _OutOfRange(details)
-    if error.code() is rpc.StatusCode.RESOURCE_EXHAUSTED and "space exceeded" in details:
-        return NoSpace(f"etcd: {details}")
-    if "request is too large" in details or "larger than max" in details:
-        return TooLarge(f"etcd: {details}")
-    return StoreError(f"etcd: {details}")
+def _translate(error: RpcError) -> Exception:
+    if error.code == http2.OUT_OF_RANGE:
+        return _OutOfRange(error.details)
+    if error.code == http2.RESOURCE_EXHAUSTED and "space exceeded" in error.details:
+        return NoSpace(f"etcd: {error.details}")
+    if "request is too large" in error.details or "larger than max" in error.details:
+        return TooLarge(f"etcd: {error.details}")
+    return StoreError(f"etcd: {error.details}")
 
 
 def _check_expected(key: str, expected: int) -> None:

@@ -147,6 +147,15 @@ class LocalEtcd:
             self._process.kill()
             self._process.wait()
 
+    def pause(self) -> None:
+        """Let the member stand still until `resume`; for tests."""
+        if self._process:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the member as a crash would; for tests."""
         if self._process:

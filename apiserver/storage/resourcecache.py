@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from apiserver.storage.cacheitem import CacheEvent, CacheItem, Filter, WatchEvent
+from apiserver.storage.fanout import Fanout, Listener, Sink, seen_through
 from apiserver.storage.store import Compacted, StoreError, prefix_end
 
 RING_EVENTS = 4096
@@ -56,6 +57,8 @@ class ResourceCache:
         self._floor = floor  # every event after this revision is in the ring
         self._bytes = 0
         self._waiters: set[asyncio.Future[None]] = set()
+        self._fanout = Fanout()
+        self._untold: list[CacheEvent] = []  # recorded since listeners were told
         self._closed = False
 
     def __len__(self) -> int:
@@ -101,6 +104,8 @@ class ResourceCache:
         self._items = ordered
         self._first += len(self._events) + 1  # no cursor is at or beyond it
         self._events, self._bytes, self._floor = [], 0, floor
+        self._untold = []
+        self._fanout.fail(Compacted(self.current(), floor))
         self.wake()
 
     def put(self, item: CacheItem) -> CacheItem | None:
@@ -123,6 +128,7 @@ class ResourceCache:
     def record(self, event: CacheEvent) -> None:
         """Put the event into the ring.  The caller wakes the watchers when its batch is complete."""
         self._events.append(event)
+        self._untold.append(event)
         self._bytes += event.size_bytes
         if len(self._events) > RING_EVENTS + RING_EVENTS // 4 or self._bytes > RING_BYTES + RING_BYTES // 4:
             drop = max(0, len(self._events) - RING_EVENTS)
@@ -136,6 +142,10 @@ class ResourceCache:
             del self._events[:drop]
 
     def wake(self) -> None:
+        """Tell everybody who waits; the cache's revision must be that of the newest event already."""
+        events, self._untold = self._untold, []
+        if events:
+            self._fanout.tell(events)
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             if not waiter.done():
@@ -143,6 +153,7 @@ class ResourceCache:
 
     def close(self) -> None:
         self._closed = True
+        self._fanout.fail(StoreError("the watch cache is closed"))
         self.wake()
 
     def cursor(self, revision: int) -> int:
@@ -159,6 +170,39 @@ class ResourceCache:
             raise Compacted(revision, self._floor)
         place = cursor - self._first
         return self._events[place : place + WATCH_BATCH]
+
+    @property
+    def end(self) -> int:
+        """The cursor of the event that comes next."""
+        return self._first + len(self._events)
+
+    async def listen(self, view: Filter, sink: Sink, handed: Callable[[], None], timeout_seconds: float) -> bool:
+        """Let the sink have what comes, for somebody who has read everything; until the timeout, or until it is full
+        (True).
+
+        `handed` is called at the moment the sink stops being told, when it has had every event there is.  Raises
+        Compacted, StoreError."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+
+        def ended(error: BaseException | None) -> None:
+            if error is None:
+                handed()
+                _finish(waiter)
+            elif not waiter.done():
+                waiter.set_exception(error)
+
+        listener = Listener(view, sink, ended)
+        timer = loop.call_later(timeout_seconds, _finish, waiter)
+        self._fanout.add(listener)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            full = not self._fanout.discard(listener)
+            if not full:
+                handed()
+        return full
 
     async def grown(self, timeout_seconds: float | None) -> None:
         """Return when an event came, or after the timeout."""
@@ -184,6 +228,8 @@ class Watch:
 
     `initial` is the state at `initial_revision` where it was asked for; events follow from there.  `position` is the
     revision up to which everything has been handed out: what a bookmark may say."""
+
+    direct = True  # has `deliver`
 
     def __init__(self, resource: ResourceCache, view: Filter, revision: int, initial: Sequence[CacheItem] = ()) -> None:
         self.initial = initial
@@ -218,6 +264,29 @@ class Watch:
             if left is not None and left <= 0:
                 return []
             await self._resource.grown(left)
+
+    async def deliver(self, sink: Sink, timeout_seconds: float) -> None:
+        """Let the sink have all events in view until the timeout.
+
+        Raises Compacted, StoreError as `next` does, and what the sink raises."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while (left := deadline - loop.time()) > 0:
+            events = self._resource.since(self._cursor, self._handed)
+            if not events:
+                if await self._resource.listen(self._view, sink, self._at_end, left):
+                    await sink.drain()
+                continue
+            self._cursor += len(events)
+            self._handed = events[-1].revision
+            told = seen_through(self._view, events)
+            if told.events and not sink.send(told):
+                await sink.drain()
+            await asyncio.sleep(0)  # a long ring must not hold the loop
+
+    def _at_end(self) -> None:
+        self._cursor = self._resource.end
+        self._handed = max(self._handed, self._resource.current())
 
     def __aiter__(self) -> Watch:
         return self

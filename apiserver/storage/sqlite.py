@@ -26,8 +26,8 @@ from apiserver.storage.store import Compacted, Entry, Event, FutureRevision, Pag
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-TAIL_EVENTS = 4096
-TAIL_BYTES = 8 * 1024 * 1024
+TAIL_EVENTS = 1024  # the watch cache, which reads them, is seldom behind; older ones are in the file
+TAIL_BYTES = 2 * 1024 * 1024
 CATCH_UP_EVENTS = 500
 RESERVE_BYTES = 16 * 1024 * 1024
 

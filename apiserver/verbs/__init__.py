@@ -35,8 +35,18 @@ class Scope:
     ) -> Attributes:
         """One write for admission; the name is the object's where the URL has none."""
         shown = obj if obj is not None else old
-        name = request.info.name or (shown["metadata"].get("name", "") if shown else "")
+        name = request.info.name or (shown.get("metadata", {}).get("name", "") if shown else "")
         namespace = request.info.namespace if self.info.namespaced else ""
         return Attributes(
-            operation, self.info, namespace, name, obj, old, request.user, self.subresource, dry_run, request.warn
+            operation,
+            self.info,
+            namespace,
+            name,
+            obj,
+            old,
+            request.user,
+            self.subresource,
+            dry_run,
+            request.warn,
+            request.query,
         )

@@ -1,4 +1,4 @@
-"""list: a page of objects at one revision, the stored bytes joined.
+"""list: a page of objects at one revision, the stored bytes joined, large ones piece by piece.
 
 What must stay true: all pages of one list are the state at the first page's revision, or the answer is 410; without
 resourceVersion a list includes every write acknowledged before the request.
@@ -6,27 +6,22 @@ resourceVersion a list includes every write acknowledged before the request.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
-
 from apiserver.encoding import dump, object_response
-from apiserver.negotiation import JSON, PROTOBUF, Accepted, negotiate
-from apiserver.protobuf import encode_list, speaks
+from apiserver.negotiation import JSON, PROTOBUF, negotiate
+from apiserver.protobuf import encode_list, list_pieces, speaks
 from apiserver.request import Request, Response, StreamingResponse
 from apiserver.requestinfo import first, integer
 from apiserver.storage.resourcecache import Listing
 from apiserver.verbs import Scope
 from apiserver.verbs.continuation import INCONSISTENT, decode_token, encode_token
 from apiserver.verbs.freshness import Freshness, list_freshness, translate
-from apiserver.verbs.render import in_version, include_object
+from apiserver.verbs.listform import form_of, stored_json, transformed, whole
 from apiserver.verbs.selection import selection
 from tiphys.api.status import StatusError, bad_request
-from tiphys.api.table import build_table, partial_metadata
 
 STREAM_FROM_BYTES = 4 * 1024 * 1024
-_PIECE_BYTES = 256 * 1024
 
 
 async def list_objects(request: Request, scope: Scope) -> Response | StreamingResponse:
@@ -36,28 +31,19 @@ async def list_objects(request: Request, scope: Scope) -> Response | StreamingRe
     if listing.damaged:
         names = ", ".join(key.removeprefix(scope.store.prefix) for key in listing.damaged[:10])
         request.warn(f"{len(listing.damaged)} stored {scope.info.plural} cannot be read and are left out: {names}")
+    large = sum(len(item.data) for item in listing.items) > STREAM_FROM_BYTES
     if accepted.media_type == PROTOBUF and speaks(scope.info):
+        if large:
+            return StreamingResponse(list_pieces(scope.info, metadata, listing.items), PROTOBUF, finite=True)
         return Response(200, await encode_list(scope.info, metadata, listing.items), PROTOBUF)
+    form = form_of(request, scope, accepted, metadata)
     if not accepted.transform and accepted.media_type in (JSON, PROTOBUF):
-        head = dump({"kind": scope.info.list_kind, "apiVersion": scope.info.api_version, "metadata": metadata})
-        if sum(len(item.data) for item in listing.items) > STREAM_FROM_BYTES:
-            return StreamingResponse(_pieces(head, listing), finite=True)
-        return Response(200, listing.joined(head[:-1] + b',"items":[', b"]}"))
-    objects = [orjson.loads(item.data) for item in listing.items]
-    return _transformed(request, scope, accepted, objects, metadata)
-
-
-async def _pieces(head: bytes, listing: Listing) -> AsyncIterator[bytes]:
-    """A large list bit by bit: every client that lists at the same time costs a piece, not a copy of the whole."""
-    waiting, size = [b'%b,"items":[' % head[:-1]], 0
-    last = len(listing.items) - 1
-    for number, item in enumerate(listing.items):
-        waiting += (item.data, b"," if number < last else b"]}")
-        size += len(item.data)
-        if size >= _PIECE_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
+        if large:
+            return StreamingResponse(stored_json(form.head, listing), finite=True)
+        return Response(200, listing.joined(dump(form.head)[:-2], b"]}"))
+    if large:
+        return StreamingResponse(transformed(form, listing.items, accepted), accepted.content_type, finite=True)
+    return object_response(whole(form, listing.items), accepted)
 
 
 async def find(request: Request, scope: Scope) -> Listing:
@@ -109,25 +95,3 @@ def _metadata(request: Request, listing: Listing, scope: Scope) -> dict[str, Any
         if listing.remaining:
             metadata["remainingItemCount"] = listing.remaining
     return metadata
-
-
-def _transformed(
-    request: Request, scope: Scope, accepted: Accepted, objects: list[dict[str, Any]], metadata: dict[str, Any]
-) -> Response:
-    """YAML, Table or PartialObjectMetadataList."""
-    info = scope.info
-    if accepted.transform == "Table":
-        shown = build_table(info, objects, metadata, scope.clock.now(), include_object=include_object(request))
-        return object_response(in_version(shown, accepted), accepted)
-    if accepted.transform:
-        items = [in_version(partial_metadata(obj), accepted) for obj in objects]
-        api_version = f"meta.k8s.io/{accepted.version}"
-        answer = {
-            "kind": "PartialObjectMetadataList",
-            "apiVersion": api_version,
-            "metadata": metadata,
-            "items": items,
-        }
-        return object_response(answer, accepted)
-    body = {"kind": info.list_kind, "apiVersion": info.api_version, "metadata": metadata, "items": objects}
-    return object_response(body, accepted)

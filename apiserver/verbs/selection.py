@@ -31,7 +31,8 @@ def selection(query: Query, info: KindInfo, namespace: str, name: str = "") -> F
     matches = None
     if terms or (labels is not None and not labels.empty):
         matches = _matcher(labels, terms)
-    return Filter(namespace, name, matches)
+    needed = [(path, value) for path, operator, value in terms if operator == "=" and not path.startswith("metadata.")]
+    return Filter(namespace, name, matches, needed[0] if needed else ("", ""))
 
 
 def _labels(text: str) -> LabelSelectorExpr | None:

@@ -104,7 +104,8 @@ async def admit_update(
         errors = objectmeta.validate_update(new, current) + info.validate_status_update(new, current)
     elif scope.subresource in scope.store.strategy.prepare:
         scope.store.strategy.prepare[scope.subresource](new, current, scope.now())
-        errors = objectmeta.validate_update(new, current) + info.validate_status_update(new, current)
+        check = scope.store.strategy.check.get(scope.subresource, info.validate_status_update)
+        errors = objectmeta.validate_update(new, current) + check(new, current)
     else:
         info.prepare_for_update(new, current)
         if scope.store.strategy.allocate is not None:

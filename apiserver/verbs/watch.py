@@ -16,9 +16,10 @@ import orjson
 from apiserver.encoding import dump
 from apiserver.negotiation import JSON, PROTOBUF, Accepted, negotiate
 from apiserver.protobuf import encode_item, encode_object, speaks, watch_frame
-from apiserver.request import Request, StreamingResponse
+from apiserver.request import Chunk, Request, StreamingResponse, Wire
 from apiserver.requestinfo import first, integer, truthy
 from apiserver.storage.cacheitem import CacheItem, WatchEvent
+from apiserver.storage.fanout import Told
 from apiserver.storage.resourcecache import Watch
 from apiserver.storage.store import Compacted, StoreError
 from apiserver.verbs import Scope
@@ -36,6 +37,9 @@ Frame = Callable[[WatchEvent], bytes]
 
 
 async def watch(request: Request, scope: Scope) -> StreamingResponse:
+    if request.method not in ("GET", "HEAD"):  # the old paths below /watch/ are watches by their name
+        text = "the server does not allow this method on the requested resource"
+        raise StatusError(405, "MethodNotAllowed", text, details={})
     accepted = negotiate(request.headers.get("Accept", ""))
     if accepted.media_type == PROTOBUF and not speaks(scope.info):
         accepted = Accepted()
@@ -72,7 +76,7 @@ async def _once(frame: bytes) -> AsyncIterator[bytes]:
 
 async def _stream(
     events: Watch, frames: Frames, timeout_seconds: float, *, bookmarks: bool, mark_end: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[Chunk]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
     for start in range(0, len(events.initial), _INITIAL_FRAME):
@@ -84,15 +88,54 @@ async def _stream(
         yield b""  # send the headers: the client may be waiting for them before it writes
     try:
         while (left := deadline - loop.time()) > 0:
-            batch = await events.next(min(left, BOOKMARK_SECONDS))
-            if batch:
+            pause = min(left, BOOKMARK_SECONDS)
+            if events.direct:
+                pushed = Pushed(events, frames, pause)
+                yield pushed
+                if pushed.error is not None:
+                    raise pushed.error
+            elif batch := await events.next(pause):
                 yield b"".join([frames.event(event) for event in batch])
-            elif bookmarks:
+                continue
+            if bookmarks:
                 yield frames.bookmark(events.position)
     except Compacted as error:
         yield frames.error(too_old(error.revision, error.compacted))
     except StoreError:
         return  # the server is stopping: the client watches again elsewhere
+
+
+class Pushed:
+    """A stretch of a watch that goes from the cache to the connection by itself; `error` is what ended it early."""
+
+    def __init__(self, events: Watch, frames: Frames, seconds: float) -> None:
+        self.error: Compacted | StoreError | None = None
+        self._events = events
+        self._frames = frames
+        self._seconds = seconds
+
+    async def run(self, wire: Wire) -> None:
+        try:
+            await self._events.deliver(_Framed(self._frames, wire), self._seconds)
+        except (Compacted, StoreError) as error:
+            self.error = error
+
+
+class _Framed:
+    """The sink of a watcher."""
+
+    def __init__(self, frames: Frames, wire: Wire) -> None:
+        self._shared = frames.shared
+        self._frames = frames
+        self._wire = wire
+
+    def send(self, told: Told) -> bool:
+        if self._shared:
+            return self._wire.write(told.lines)
+        return self._wire.write(b"".join([self._frames.event(event) for event in told.events]))
+
+    async def drain(self) -> None:
+        await self._wire.drain()
 
 
 class Frames:
@@ -105,6 +148,7 @@ class Frames:
         self._include = include_object(request) if accepted.transform == "Table" else ""
         self._headers_due = True
         self._protobuf = accepted.media_type == PROTOBUF
+        self.shared = not self._protobuf and not accepted.transform
 
     @property
     def content_type(self) -> str:

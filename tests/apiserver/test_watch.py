@@ -20,6 +20,10 @@ def config_map(name: str, **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels}}
 
 
+def pod(name: str, node: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i:1"}]}}
+
+
 def seen(event: dict[str, Any]) -> tuple[str, str]:
     return event["type"], event["object"]["metadata"].get("name", "")
 
@@ -107,3 +111,57 @@ async def test_a_watch_can_show_tables(cluster: Cluster) -> None:
         assert first["object"]["kind"] == "Table" and first["object"]["columnDefinitions"]
         await cluster.must("POST", base, config_map("b"))
         assert not (await events.next())["object"]["columnDefinitions"]
+
+
+async def test_the_old_watch_paths_are_watches_of_a_list_a_namespace_and_one_object(cluster: Cluster) -> None:
+    base = await fresh(cluster, "w8")
+    made = await cluster.must("POST", base, config_map("a"))
+    version = made["metadata"]["resourceVersion"]
+    paths = {
+        "/api/v1/watch/configmaps": ["a", "b"],
+        "/api/v1/watch/namespaces/w8/configmaps": ["a", "b"],
+        "/api/v1/watch/namespaces/w8/configmaps/b": ["b"],
+    }
+    await cluster.must("POST", base, config_map("b"))
+    for path, names in paths.items():
+        async with cluster.watch(f"{path}?resourceVersion={int(version) - 1}&watch=false") as events:
+            for name in names:
+                assert seen(await events.next()) == ("ADDED", name), path
+    async with cluster.watch("/api/v1/watch/namespaces/w8") as events:
+        assert seen(await events.next()) == ("ADDED", "w8")
+    async with cluster.watch("/apis/rbac.authorization.k8s.io/v1/watch/clusterroles/view") as events:
+        assert seen(await events.next()) == ("ADDED", "view")
+
+
+async def test_the_old_watch_paths_take_no_other_method_and_no_subresource(cluster: Cluster) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        refused = await cluster.request(method, "/api/v1/watch/namespaces/default/configmaps/a", {})
+        assert refused.status == 405, (method, refused.body)
+    assert (await cluster.request("GET", "/api/v1/watch/namespaces/default/pods/a/status")).status in (404, 405)
+    assert (await cluster.request("GET", "/api/v1/watch/nothings")).status == 404
+
+
+async def test_a_watcher_of_one_object_hears_of_nothing_else(cluster: Cluster) -> None:
+    base = await fresh(cluster, "w9")
+    await cluster.must("POST", base, config_map("mine"))
+    query = f"{base}?watch=true&fieldSelector=metadata.name%3Dmine"
+    merge = "application/merge-patch+json"
+    async with cluster.watch(query) as events:
+        assert seen(await events.next()) == ("ADDED", "mine")
+        for number in range(5):
+            await cluster.must("POST", base, config_map(f"other-{number}"))
+        await cluster.must("PATCH", f"{base}/mine", {"data": {"k": "v"}}, content_type=merge)
+        assert seen(await events.next()) == ("MODIFIED", "mine")
+
+
+async def test_a_watch_of_the_pods_of_a_node_hears_when_one_comes_and_goes(cluster: Cluster) -> None:
+    await cluster.must("POST", "/api/v1/namespaces/default/pods", pod("bound", "n1"))
+    await cluster.must("POST", "/api/v1/namespaces/default/pods", pod("elsewhere", "n2"))
+    async with cluster.watch("/api/v1/pods?watch=true&fieldSelector=spec.nodeName%3Dn1") as events:
+        assert seen(await events.next()) == ("ADDED", "bound")
+        await cluster.must("POST", "/api/v1/namespaces/default/pods", pod("second", "n1"))
+        assert seen(await events.next()) == ("ADDED", "second")
+        now = {"gracePeriodSeconds": 0}
+        await cluster.must("DELETE", "/api/v1/namespaces/default/pods/elsewhere", now)
+        await cluster.must("DELETE", "/api/v1/namespaces/default/pods/bound", now)
+        assert seen(await events.next()) == ("DELETED", "bound")

@@ -10,7 +10,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.benchmarks.load import Endpoint
@@ -39,12 +39,12 @@ class _Watcher:
 
 
 class Crowd:
-    """`size` watchers of `path`, all of which have the answer's headers when this returns.  Close it."""
+    """A watcher of each of `paths`, all of which have the answer's headers when this returns.  Close it."""
 
-    def __init__(self, endpoint: Endpoint, path: str, size: int) -> None:
+    def __init__(self, endpoint: Endpoint, paths: Sequence[str]) -> None:
         self._poll = select.epoll()
         self._by_number: dict[int, _Watcher] = {}
-        for _ in range(size):
+        for path in paths:
             watcher = _connected(endpoint, path)
             self._by_number[watcher.socket.fileno()] = watcher
             self._poll.register(watcher.socket, select.EPOLLIN)

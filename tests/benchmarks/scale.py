@@ -26,6 +26,7 @@ _SINGLE_EVENTS = 100
 _BURST_EVENTS = 200
 _NAMESPACE = "/api/v1/namespaces/default"
 _PODS, _MAPS = f"{_NAMESPACE}/pods", f"{_NAMESPACE}/configmaps"
+_MORE_PODS = "/api/v1/namespaces/more/pods"
 
 
 async def _prepared(machine: Machine) -> Endpoint:
@@ -63,8 +64,15 @@ async def reads(machine: Machine, report: Report) -> None:
     after = rss_mib(server)
     async with await endpoint.connect() as connection:
         size = len(await connection.send("GET", _PODS)) / PODS
+        await connection.send("POST", "/api/v1/namespaces", b'{"metadata":{"name":"more"}}')
+    eventually(lambda: machine.get("/api/v1/namespaces/more/serviceaccounts/default"), "the namespace is ready")
     grown = (after - before) * 2**20 / PODS
     report.add(f"memory per stored pod of {size:,.0f} bytes of JSON", grown / 1024, "kB", peers.POD_MEMORY_KB)
+    report.add("  against its JSON", grown / size, "x", peers.POD_MEMORY_FACTOR)
+    before = rss_mib(server)  # rings and buffers are full now: what follows is the objects alone
+    await drive(endpoint, server, 32, PODS, lambda number: ("POST", _MORE_PODS, pod(f"pod-{number:05}")))
+    grown = (rss_mib(server) - before) * 2**20 / PODS
+    report.add(f"memory per pod of another {PODS:,}", grown / 1024, "kB", peers.POD_MEMORY_KB)
     report.add("  against its JSON", grown / size, "x", peers.POD_MEMORY_FACTOR)
     for clients, peer in ((1, peers.GET_1_PER_SECOND), (32, peers.GET_32_PER_SECOND)):
 
@@ -93,13 +101,37 @@ async def _lists(endpoint: Endpoint, server: int, report: Report) -> None:
     report.add("  memory of the API server while it lists, beyond what it holds", peak_rss_mib(server) - resting, "MiB")
 
 
+def selective(machine: Machine, report: Report) -> None:
+    """WATCHERS watchers of one object each: an event concerns one of them."""
+    endpoint, server = Endpoint(machine.layout.pki), machine.pids()["apiserver"]
+    state = machine.get(f"{_MAPS}?limit=1")
+    assert state is not None
+    start = state["metadata"]["resourceVersion"]
+    paths = [
+        f"{_MAPS}?watch=true&resourceVersion={start}&timeoutSeconds=600&fieldSelector=metadata.name%3Dother-{number}"
+        for number in range(WATCHERS)
+    ]
+
+    def update(number: int) -> Request:
+        return "PUT", f"{_MAPS}/found-{number % 32}", changed_map(f"3-{number}")
+
+    alone = asyncio.run(drive(endpoint, server, 8, _WRITES // 3, update))
+    crowd = Crowd(endpoint, paths)
+    try:
+        watched = asyncio.run(drive(endpoint, server, 8, _WRITES // 3, lambda number: update(number + _WRITES)))
+    finally:
+        crowd.close()
+    extra = watched.server_cpu_ms - alone.server_cpu_ms
+    report.add(f"CPU per write for {WATCHERS:,} watchers of other objects", extra * 1e3, "us")
+
+
 def watching(machine: Machine, report: Report) -> None:
     """One event at a time, then as many as eight clients can make, to WATCHERS watchers."""
     endpoint, server = Endpoint(machine.layout.pki), machine.pids()["apiserver"]
     state = machine.get(f"{_MAPS}?limit=1")
     assert state is not None
     start, before = state["metadata"]["resourceVersion"], rss_mib(server)
-    crowd = Crowd(endpoint, f"{_MAPS}?watch=true&resourceVersion={start}&timeoutSeconds=600", WATCHERS)
+    crowd = Crowd(endpoint, [f"{_MAPS}?watch=true&resourceVersion={start}&timeoutSeconds=600"] * WATCHERS)
     try:
         report.add(f"memory per watcher, of {WATCHERS:,}", (rss_mib(server) - before) * 1024 / WATCHERS, "kB")
         asyncio.run(_single_events(endpoint, server, crowd, report))
@@ -159,3 +191,4 @@ def measure(directory: Path, report: Report) -> None:
             if store == "sqlite":
                 asyncio.run(reads(machine, report))  # first: memory that watchers gave back would be used again
                 watching(machine, report)
+                selective(machine, report)

@@ -280,6 +280,19 @@ async def test_compaction_at_a_deletion_keeps_what_exists(place: Place, store: S
     assert revisions(await take(store, place.prefix, deleted, 1)) == [later]
 
 
+async def test_a_watch_never_skips_a_deletion_at_the_compacted_revision(place: Place, store: Store) -> None:
+    """etcd 3.4 lets a watch start at the compacted revision and then says nothing of a deletion there."""
+    key = place.prefix + "a"
+    created = await store.create(key, b"one")
+    deleted = await store.delete(key, created)
+    assert revisions(await take(store, place.prefix, created, 1)) == [deleted]  # while history is there
+    await store.compact(deleted)
+    with pytest.raises(Compacted):
+        await take(store, place.prefix, created, 1)
+    later = await store.create(key, b"two")
+    assert revisions(await take(store, place.prefix, deleted, 1)) == [later]
+
+
 async def test_a_future_revision_is_refused(place: Place, store: Store) -> None:
     revision = await store.create(place.prefix + "a", b"one")
     with pytest.raises(FutureRevision) as caught:
