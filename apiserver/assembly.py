@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apiserver.admission.plugins import builtin_admission
+from apiserver.aggregator import frontproxy
+from apiserver.aggregator.backends import Backends
+from apiserver.aggregator.controller import Aggregator
 from apiserver.authentication import AuthenticatorChain
 from apiserver.authentication.anonymous import Anonymous
+from apiserver.authentication.bootstraptoken import BootstrapTokens
 from apiserver.authentication.clientcert import ClientCertificates
 from apiserver.authentication.issuer import Issuer, OpenIdDocuments
+from apiserver.authentication.legacytoken import LegacyTokens
 from apiserver.authentication.serviceaccount import ServiceAccountTokens, TokenSigner
 from apiserver.authorization import Union
 from apiserver.authorization.aggregation import ClusterRoleAggregation
@@ -40,9 +45,11 @@ from apiserver.filters.measure import measure
 from apiserver.filters.recover import recover
 from apiserver.filters.timeout import timeout
 from apiserver.filters.warnings import warnings
+from apiserver.flowcontrol.controller import FlowControl
 from apiserver.health import Check, Health, ping
 from apiserver.metrics import Metrics, set_all
 from apiserver.openapi import OpenApi
+from apiserver.outbound import Outbound
 from apiserver.paths import Paths, version
 from apiserver.registry.codec import Fields, describe
 from apiserver.registry.expiry import Expiry
@@ -88,6 +95,7 @@ class Options:
     body_seconds: float = BODY_SECONDS
     compaction_seconds: float = INTERVAL_SECONDS
     issuer: Issuer = Issuer()  # noqa: RUF009 - frozen
+    loopback_webhooks: bool = False  # may webhooks be called on this machine's own loopback address
 
 
 class ApiServer:
@@ -101,6 +109,7 @@ class ApiServer:
         self._cache: WatchCache | None = None
         self._http: HttpServer | None = None
         self._proxy: Proxy | None = None
+        self._outbound: Outbound | None = None
         self._background: list[asyncio.Task[None]] = []
         self._ready = False
 
@@ -117,14 +126,18 @@ class ApiServer:
         strategies = builtin_strategies(registry, allocator.strategy())
         self.resources = resources = Resources(registry, self._store, self._cache, strategies)
         handler, bootstrap = self._build(resources)
-        custom = CustomResources(resources, self._clock, self._kinds_changed)
+        assert self._outbound is not None
+        custom = CustomResources(resources, self._clock, self._kinds_changed, self._outbound)
+        self._aggregator.start()
         custom.start()
         await self._repair(resources, allocator)
         await bootstrap.namespaces()
         await bootstrap.priority_classes()
         await ensure_defaults(bootstrap, resources)
+        await self._flow_control.ensure(bootstrap)
         aggregation = ClusterRoleAggregation(resources, bootstrap)
         await aggregation.sync()
+        await frontproxy.publish(bootstrap, resources, options.pki_dir)
         self._http = HttpServer(handler, idle_seconds=options.idle_seconds, body_seconds=options.body_seconds)
         context = tls_context(
             options.pki_dir / "apiserver.crt", options.pki_dir / "apiserver.key", options.pki_dir / "ca.crt"
@@ -135,7 +148,9 @@ class ApiServer:
             asyncio.create_task(Compactor(self._cache, self._options.compaction_seconds).run(), name="compactor"),
             asyncio.create_task(Expiry(resources, self._clock).run(), name="expiry"),
             asyncio.create_task(custom.run(), name="custom-resources"),
+            asyncio.create_task(self._aggregator.run(), name="aggregator"),
             asyncio.create_task(aggregation.run(), name="clusterrole-aggregation"),
+            asyncio.create_task(self._flow_control.run(bootstrap), name="flow-control"),
         ]
         if options.store.startswith("etcd"):
             self._background.append(asyncio.create_task(ConsistencyCheck(self._cache).run(), name="consistency"))
@@ -154,11 +169,17 @@ class ApiServer:
             await self._http.close()
         if self._proxy is not None:
             await self._proxy.close()
+        if self._outbound is not None:
+            await self._outbound.close()
         if self._store is not None:
             await self._store.close()
 
     def _kinds_changed(self, group: str) -> None:
         """A custom resource came, went or looks different."""
+        self._listing_changed(group)
+        self._aggregator.kinds_changed()
+
+    def _listing_changed(self, group: str) -> None:
         self._discovery.invalidate()
         self._openapi.invalidate(group)
 
@@ -175,16 +196,24 @@ class ApiServer:
         """The request chain, outermost filter first."""
         pki, clock = self._options.pki_dir, self._clock
         tokens = ServiceAccountTokens(pki / "sa.pub", resources.lookup, clock, self._options.issuer)
-        authenticators = AuthenticatorChain([ClientCertificates(), tokens, Anonymous()])
+        bootstrap_tokens = BootstrapTokens(resources.lookup, clock)
+        legacy = LegacyTokens(pki / "sa.pub", resources.lookup)
+        authenticators = AuthenticatorChain([ClientCertificates(), bootstrap_tokens, legacy, tokens, Anonymous()])
         rbac = RbacAuthorizer(RbacIndex(resources.cache))
         authorizer = Union([PrivilegedGroups(), NodeAuthorizer(resources), rbac])
-        admission = builtin_admission(resources, last=[EscalationCheck(authorizer, rbac)])
+        self._outbound = Outbound(resources, allow_loopback=self._options.loopback_webhooks)
+        escalation = EscalationCheck(authorizer, rbac)
+        admission = builtin_admission(resources, self._outbound, authorizer, clock, last=[escalation])
+        self.admission = admission
+        self._flow_control = FlowControl(resources, clock)
         metrics, inflight = Metrics(), InFlight()
         _fill_metrics(metrics, inflight, resources)
         agents = Agents(
             resources, pki / "ca.crt", pki / "apiserver-kubelet-client.crt", pki / "apiserver-kubelet-client.key"
         )
         self._proxy = Proxy(agents, authorizer)
+        bootstrap = Bootstrap(resources, admission.own(), clock)
+        self._aggregator = Aggregator(resources, bootstrap, Backends(self._outbound, pki), clock, self._listing_changed)
         dispatcher = Dispatcher(
             resources,
             admission,
@@ -192,6 +221,7 @@ class ApiServer:
             subresources(TokenSigner(pki / "sa.key", clock, self._options.issuer), agents, self._proxy),
             self._paths(resources, metrics).handle,
             virtual_kinds(authorizer, tokens),
+            self._aggregator,
         )
         filters = [
             recover,
@@ -202,15 +232,16 @@ class ApiServer:
             timeout,
             authenticate(authenticators),
             impersonate(authorizer),
+            self._flow_control.filter,
             inflight.run,
             authorize(authorizer),
         ]
-        return chain(filters, dispatcher.handle), Bootstrap(resources, admission, clock)
+        return chain(filters, dispatcher.handle), bootstrap
 
     def _paths(self, resources: Resources, metrics: Metrics) -> Paths:
         address = f"{self._advertised()}:{self._options.port}"
-        self._discovery = Discovery(resources.registry, address)
-        self._openapi = OpenApi(resources.registry)
+        self._discovery = Discovery(resources.registry, address, self._aggregator)
+        self._openapi = OpenApi(resources.registry, self._aggregator)
         open_id = OpenIdDocuments(self._options.issuer, (self._options.pki_dir / "sa.pub").read_bytes(), address)
         health = Health(self._checks())
         handlers: dict[str, Handler] = {

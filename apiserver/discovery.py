@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from apiserver.aggregator.controller import Aggregator
 from apiserver.dispatch import no_such_path
 from apiserver.encoding import dump
 from apiserver.negotiation import JSON, parse_accept
@@ -19,8 +20,9 @@ _AGGREGATED = ("v2", "v2beta1")
 
 
 class Discovery:
-    def __init__(self, registry: Registry, server_address: str) -> None:
+    def __init__(self, registry: Registry, server_address: str, aggregator: Aggregator) -> None:
         self._registry = registry
+        self._aggregator = aggregator
         self._server_address = server_address
         self._documents: dict[tuple[str, str], tuple[bytes, str]] = {}
 
@@ -50,17 +52,21 @@ class Discovery:
 
     def _build(self, parts: list[str], version: str) -> dict[str, object]:
         registry = self._registry
+        order = self._aggregator.order(registry.groups())
         document: dict[str, object] | None
         if parts == ["api"]:
             document = (
                 discovery.aggregated_core(registry) if version else discovery.legacy_core_versions(self._server_address)
             )
         elif parts == ["apis"]:
-            document = discovery.aggregated_groups(registry) if version else discovery.legacy_groups(registry)
+            elsewhere = self._aggregator.listed
+            document = (
+                discovery.aggregated_groups(registry, order, elsewhere) if version else discovery.legacy_groups(order)
+            )
         elif len(parts) == 2 and parts[0] == "api":
             document = discovery.legacy_resources(registry, "", parts[1])
         elif len(parts) == 2:
-            document = discovery.legacy_group(registry, parts[1])
+            document = discovery.legacy_group(order, parts[1])
         else:
             document = discovery.legacy_resources(registry, parts[1], parts[2])
         if document is None:

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from apiserver.admission import AdmissionChain
+from apiserver.admission.connect import CONNECTING, admit_connect
+from apiserver.aggregator.controller import Aggregator
 from apiserver.request import AnyResponse, Handler, Request
 from apiserver.resources import Resources
 from apiserver.verbs import Scope
@@ -63,6 +65,7 @@ class Dispatcher:
         subresources: Subresources,
         other_paths: Handler,
         virtual: Mapping[tuple[str, str], Verb],
+        aggregator: Aggregator,
     ) -> None:
         self._resources = resources
         self._admission = admission
@@ -70,9 +73,13 @@ class Dispatcher:
         self._subresources = subresources
         self._other_paths = other_paths
         self._virtual = virtual  # kinds that are answered, never stored: reviews
+        self._aggregator = aggregator
 
     async def handle(self, request: Request) -> AnyResponse:
         info = request.info
+        elsewhere = self._aggregator.entry_of(info)
+        if elsewhere is not None:
+            return await self._aggregator.handle(request, elsewhere)
         if not info.is_resource:
             return await self._other_paths(request)
         kind = self._resources.registry.get(info.group, info.version, info.resource)
@@ -84,6 +91,8 @@ class Dispatcher:
         self._check_scope(request, kind)
         scope = Scope(kind, self._resources.of(kind), self._resources, self._admission, self._clock, info.subresource)
         function = self._function(request, kind)
+        if info.subresource in CONNECTING:
+            await admit_connect(request, scope)
         if info.verb in _READING or info.subresource:
             return await function(request, scope)
         # A caller that hangs up must not leave a write half done: its bookkeeping runs to the end.

@@ -16,7 +16,7 @@ from isal import igzip, isal_zlib
 
 from apiserver.negotiation import JSON, PROTOBUF, YAML, Accepted
 from apiserver.protobuf import encode_object
-from apiserver.request import Request, Response, StreamingResponse
+from apiserver.request import Chunk, Request, Response, StreamingResponse
 from tiphys.api.status import StatusError
 
 GZIP_FROM_BYTES = 128 * 1024
@@ -92,8 +92,9 @@ def compress_stream(request: Request, response: StreamingResponse) -> StreamingR
     return response
 
 
-async def _compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _compressed(pieces: AsyncIterator[Chunk]) -> AsyncIterator[bytes]:
     packer = isal_zlib.compressobj(1, wbits=31)
     async for piece in pieces:
+        assert isinstance(piece, bytes)
         yield packer.compress(piece)
     yield packer.flush()

@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from apiserver.aggregator.controller import Aggregator
 from apiserver.dispatch import no_such_path
 from apiserver.encoding import dump
 from apiserver.negotiation import JSON, parse_accept
@@ -45,8 +46,9 @@ class Document:
 
 
 class OpenApi:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, aggregator: Aggregator) -> None:
         self._registry = registry
+        self._aggregator = aggregator
         self._documents: dict[str, Document] = {}
         self._building = asyncio.Lock()
         self._generation = 0
@@ -79,12 +81,9 @@ class OpenApi:
         return _answer(request, document, hashed=bool(asked))
 
     def _names(self) -> dict[str, tuple[str, str]]:
-        """document path -> (group, version)."""
-        return {
-            openapi.document_path(group, version): (group, version)
-            for group, versions in self._registry.groups().items()
-            for version in versions
-        }
+        """document path -> (group, version); an extension server's come last."""
+        local = [(group, version) for group, versions in self._registry.groups().items() for version in versions]
+        return {openapi.document_path(*one): one for one in [*local, *self._aggregator.openapi()]}
 
     async def _document(self, name: str) -> Document:
         async with self._building:
@@ -107,6 +106,9 @@ class OpenApi:
         return _made(dump(self._v3(*self._names()[name])))
 
     def _v3(self, group: str, version: str) -> dict[str, Any]:
+        elsewhere = self._aggregator.openapi().get((group, version))
+        if elsewhere is not None:
+            return elsewhere
         return openapi.document(self._registry, group, version, server_version=GIT_VERSION)
 
     def _swagger(self) -> dict[str, Any]:

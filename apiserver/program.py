@@ -36,6 +36,9 @@ def parse_flags(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--service-account-issuer", action="append", metavar="URL", help="the first one signs")
     parser.add_argument("--api-audiences", default="", help="comma-separated; default: the issuers")
+    parser.add_argument(
+        "--allow-loopback-webhooks", action="store_true", help="webhooks may be at 127.0.0.1 and ::1 of this machine"
+    )
     longest = Issuer().max_seconds
     parser.add_argument("--service-account-max-token-seconds", type=int, default=longest, help="0: no limit")
     flags = parser.parse_args(argv)
@@ -56,6 +59,7 @@ def parse_flags(argv: Sequence[str]) -> Options:
         body_seconds=flags.body_seconds,
         compaction_seconds=flags.compaction_seconds,
         issuer=issuer,
+        loopback_webhooks=flags.allow_loopback_webhooks,
     )
 
 

@@ -62,15 +62,35 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class Wire(Protocol):
+    """The connection below a stream."""
+
+    def write(self, data: bytes) -> bool:
+        """Send without waiting.  False: enough for now, `drain` first."""
+
+    async def drain(self) -> None:
+        """Until there is room.  Raises ConnectionError when the client has gone."""
+
+
+class Push(Protocol):
+    """A part of a stream that writes by itself, for as long as `run` lasts: nobody has to wake up per piece."""
+
+    async def run(self, wire: Wire) -> None: ...
+
+
+Chunk = bytes | Push
+
+
 @dataclass(slots=True)
 class StreamingResponse:
     """An answer that goes on: a watch, a followed log.  `chunks` is closed when the client goes away.
 
     `repeated`: headers of a proxied answer as they came, names may occur again; then `content_type` is "".
     `finite`: a large answer in pieces, not an endless one: compressed where the client takes it, timed like others.
+    Only bytes are pieces of it then.
     """
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[Chunk]
     content_type: str = "application/json"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)

@@ -38,6 +38,7 @@ class RequestInfo:
     name: str = ""
     segments: tuple[str, ...] = ()  # what follows the subresource (proxy paths)
     trailing_slash: bool = False  # means something to proxies only
+    label_selector: str = ""  # as it was sent, of a collection
 
     @property
     def scope(self) -> str:
@@ -129,6 +130,7 @@ def parse_request_info(method: str, raw_path: str, query: Query) -> RequestInfo:
         name=name,
         segments=tail,
         trailing_slash=raw_path.endswith("/"),
+        label_selector=first(query, "labelSelector") if verb in _COLLECTION else "",
     )
 
 

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
+from apiserver.connection import HttpRequest, Server
 from apiserver.encoding import compress, compress_stream, status_response
 from apiserver.request import Handler, Request, StreamBroken, StreamingResponse, UpgradeResponse
 from apiserver.requestinfo import Query, RequestInfo, parse_request_info
@@ -67,7 +68,7 @@ class HttpServer:
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
         """Listen; returns the port (port 0 asks for a free one).  Raises OSError."""
         SSLProtocol.max_size = TLS_BUFFER_BYTES
-        server = web.Server(
+        server = Server(
             self._serve,
             request_factory=_make_request,
             handler_cancellation=True,
@@ -119,7 +120,7 @@ class HttpServer:
 
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-    return web.BaseRequest(
+    return HttpRequest(
         message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=BODY_LIMIT_BYTES
     )
 
@@ -216,6 +217,27 @@ async def _send_large(http: web.BaseRequest, status: int, headers: dict[str, str
     return out
 
 
+class _ChunkedWire:
+    """A chunked answer's connection, without the layers that a write of `StreamResponse` goes through."""
+
+    def __init__(self, http: web.BaseRequest) -> None:
+        assert http.transport is not None
+        self._transport: Any = http.transport
+        self._protocol = http.protocol
+        self._writer = http.writer
+
+    def write(self, data: bytes) -> bool:
+        if self._transport.is_closing():
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return not self._protocol.writing_paused
+
+    async def drain(self) -> None:
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        await self._writer.drain()
+
+
 async def _stream(http: web.BaseRequest, response: StreamingResponse) -> web.StreamResponse:
     headers = CIMultiDict({**_STANDARD_HEADERS, **response.headers})
     if response.content_type:
@@ -228,13 +250,15 @@ async def _stream(http: web.BaseRequest, response: StreamingResponse) -> web.Str
         out.enable_chunked_encoding()
     chunks: Any = response.chunks
     async with aclosing(chunks):
-        await out.prepare(http)
-        if http.method == "HEAD":  # a body here would be read as the start of the next answer
-            await out.write_eof()
-            return out
         try:
+            await out.prepare(http)
+            if http.method == "HEAD":  # a body here would be read as the start of the next answer
+                await out.write_eof()
+                return out
             async for chunk in chunks:
-                if chunk:
+                if not isinstance(chunk, bytes):
+                    await chunk.run(_ChunkedWire(http))
+                elif chunk:
                     await out.write(chunk)
         except (ConnectionResetError, BrokenPipeError):
             return out

@@ -9,6 +9,8 @@ _SECONDS = 300
 
 
 class DefaultTolerationSeconds(Plugin):
+    kinds = frozenset({("", "pods")})
+
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.operation == "DELETE" or not attributes.is_for("", "pods") or attributes.subresource:
             return

@@ -10,12 +10,14 @@ from apiserver.resources import Resources
 from tiphys.api.status import StatusError, forbidden, not_found
 
 IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
+_NAMESPACES = "/registry/core/namespaces/"
 _REVIEWS = frozenset({"subjectaccessreviews", "localsubjectaccessreviews"})
 
 
 class NamespaceLifecycle(Plugin):
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self._cached = resources.cache.resource(_NAMESPACES)
 
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.is_for("", "namespaces"):
@@ -23,6 +25,9 @@ class NamespaceLifecycle(Plugin):
                 raise forbidden("", "namespaces", attributes.name, "this namespace may not be deleted")
             return
         if attributes.operation != "CREATE" or not attributes.namespace or attributes.info.plural in _REVIEWS:
+            return
+        item = self._cached.get(_NAMESPACES + attributes.namespace)
+        if item is not None and b'"deletionTimestamp"' not in item.data and b'"Terminating"' not in item.data:
             return
         namespace = self._resources.peek("", "namespaces", "", attributes.namespace)
         if namespace is None:

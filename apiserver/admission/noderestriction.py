@@ -5,9 +5,12 @@ What must stay true: the node's name comes from the credential, never from the r
 
 from __future__ import annotations
 
+from typing import Any
+
 from apiserver.admission import Attributes, Plugin
 
 _PREFIX = "system:node:"
+_FINALIZER = "tiphys.dev/local-path"
 
 
 class NodeRestriction(Plugin):
@@ -20,6 +23,8 @@ class NodeRestriction(Plugin):
             self._check_node(attributes, node)
         elif attributes.is_for("", "pods"):
             self._check_pod(attributes, node)
+        elif attributes.is_for("", "persistentvolumes"):
+            self._check_volume(attributes, node)
         elif attributes.is_for("coordination.k8s.io", "leases") and attributes.name != node:
             raise attributes.refuse("can only access node lease with the same name as the requesting node")
 
@@ -33,6 +38,11 @@ class NodeRestriction(Plugin):
         new, old = attributes.obj or {}, attributes.old or {}
         if new.get("spec", {}).get("taints") != old.get("spec", {}).get("taints"):
             raise attributes.refuse(f'node "{node}" is not allowed to modify taints')
+
+    def _check_volume(self, attributes: Attributes, node: str) -> None:
+        """Of a volume that is being deleted a node may take off the finalizer that waits for it, and nothing else."""
+        if attributes.operation != "UPDATE" or _without_finalizer(attributes.obj) != _without_finalizer(attributes.old):
+            raise attributes.refuse(f'node "{node}" can only remove the finalizer "{_FINALIZER}" of volumes')
 
     def _check_pod(self, attributes: Attributes, node: str) -> None:
         if attributes.operation == "CREATE" and attributes.subresource in ("", None):
@@ -49,3 +59,13 @@ class NodeRestriction(Plugin):
         if bound != node:
             word = "delete pods" if attributes.operation == "DELETE" else "update status for pods"
             raise attributes.refuse(f'node "{node}" can only {word} with spec.nodeName set to itself')
+
+
+def _without_finalizer(volume: dict[str, Any] | None) -> dict[str, Any]:
+    """What of a volume a node must leave as it is."""
+    content = dict(volume or {})
+    meta = dict(content.get("metadata", {}))
+    for name in ("managedFields", "resourceVersion", "generation"):
+        meta.pop(name, None)
+    meta["finalizers"] = [one for one in meta.get("finalizers") or [] if one != _FINALIZER]
+    return {**content, "metadata": meta}

@@ -15,6 +15,8 @@ _PREEMPT = "PreemptLowerPriority"
 
 
 class Priority(Plugin):
+    kinds = frozenset({("", "pods")})
+
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 

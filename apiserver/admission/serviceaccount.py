@@ -5,6 +5,7 @@ What must stay true: a mirror pod never gets a token; the account must exist bef
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from apiserver.admission import Attributes, Obj, Plugin
@@ -14,10 +15,14 @@ from apiserver.resources import Resources
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX = "kube-api-access-"
 TOKEN_SECONDS = 3600 + 7  # one hour and a recognisable rest: only this plugin asks for it
+DEFAULT_ATTEMPTS = 10
+RETRY_SECONDS = 0.1
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 
 
 class ServiceAccount(Plugin):
+    kinds = frozenset({("", "pods")})
+
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
@@ -32,7 +37,7 @@ class ServiceAccount(Plugin):
         name = spec.get("serviceAccountName") or "default"
         spec["serviceAccountName"] = spec["serviceAccount"] = name
         account = self._resources.peek("", "serviceaccounts", attributes.namespace, name)
-        account = account or await self._resources.lookup("", "serviceaccounts", attributes.namespace, name)
+        account = account or await self._account(attributes.namespace, name)
         if account is None:
             text = f'error looking up service account {attributes.namespace}/{name}: serviceaccount "{name}" not found'
             raise attributes.refuse(text)
@@ -40,6 +45,15 @@ class ServiceAccount(Plugin):
             spec["imagePullSecrets"] = account["imagePullSecrets"]
         if _wants_token(spec, account):
             _mount_token(spec)
+
+    async def _account(self, namespace: str, name: str) -> Obj | None:
+        """The account as of now; for that of a new namespace, which a controller is about to make, wait a little."""
+        for attempt in range(DEFAULT_ATTEMPTS if name == "default" else 1):
+            if attempt:
+                await asyncio.sleep(RETRY_SECONDS)
+            if account := await self._resources.lookup("", "serviceaccounts", namespace, name):
+                return account
+        return None
 
     async def validate(self, attributes: Attributes) -> None:
         if attributes.operation != "CREATE" or not attributes.is_for("", "pods") or attributes.subresource:

@@ -14,6 +14,8 @@ FINALIZERS = {
 
 
 class StorageObjectInUseProtection(Plugin):
+    kinds = frozenset(("", plural) for plural in FINALIZERS)
+
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.operation != "CREATE" or attributes.subresource or attributes.obj is None:
             return

@@ -8,6 +8,8 @@ NOT_READY = "node.kubernetes.io/not-ready"
 
 
 class TaintNodesByCondition(Plugin):
+    kinds = frozenset({("", "nodes")})
+
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.operation != "CREATE" or not attributes.is_for("", "nodes") or attributes.subresource:
             return

@@ -34,6 +34,15 @@ CLUSTER_BINDINGS: Mapping[str, tuple[str, str]] = {
         "system:service-account-issuer-discovery",
         "group:system:serviceaccounts",
     ),
+    "tiphys:node-approval": (
+        "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        "group:system:bootstrappers",
+    ),
+    "tiphys:node-bootstrap": ("system:node-bootstrapper", "group:system:bootstrappers"),
+    "tiphys:node-renewal": (
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        "group:system:nodes",
+    ),
     "tiphys:controllers": ("tiphys:controllers", "user:system:kube-controller-manager"),
     "tiphys:node-agent": ("tiphys:node-agent", "group:system:nodes"),
     "tiphys:scheduler": ("tiphys:scheduler", "user:system:kube-scheduler"),
@@ -50,6 +59,7 @@ ROLES: Mapping[tuple[str, str], Sequence[Rule]] = {
         rule("update", "core", "configmaps", "cluster-info"),
         EVENTS,
     ),
+    ("kube-public", "tiphys:cluster-info"): (rule("get", "core", "configmaps", "cluster-info"),),
     ("kube-system", "extension-apiserver-authentication-reader"): (
         rule(READ, "core", "configmaps", "extension-apiserver-authentication"),
     ),
@@ -65,6 +75,7 @@ BINDINGS: Mapping[tuple[str, str], tuple[str, str]] = {
         "system:controller:bootstrap-signer",
         "account:kube-system/bootstrap-signer",
     ),
+    ("kube-public", "tiphys:cluster-info"): ("tiphys:cluster-info", "user:system:anonymous"),
     ("kube-system", "system::extension-apiserver-authentication-reader"): (
         "extension-apiserver-authentication-reader",
         "user:system:kube-controller-manager user:system:kube-scheduler",

@@ -18,6 +18,7 @@ from apiserver.resources import Resources
 _PREFIX = "system:node:"
 _LEASES = "kube-node-lease"
 _READING = frozenset({"get", "list", "watch"})
+_LOCAL_PATH_NODE = "tiphys.dev/local-path-node"  # label of the volumes whose directory the named node keeps
 _BY_POD = {
     "secrets": ("secret", _READING),
     "configmaps": ("configmap", _READING),
@@ -63,8 +64,20 @@ class NodeAuthorizer:
         return _unrelated(node)
 
     def _volume(self, node: str, info: RequestInfo) -> Answer:
-        """A persistent volume is a node's when a pod there uses the claim it is bound to."""
-        volume = self._resources.peek("", "persistentvolumes", "", info.name) if info.verb == "get" else None
+        """A persistent volume is a node's when a pod there uses the claim it is bound to.
+
+        Volumes whose directory the node keeps it sees all, and of those being deleted it may say that it is gone
+        (admission checks that it says nothing else)."""
+        if info.verb in ("list", "watch") and not info.name:
+            ours = info.label_selector == f"{_LOCAL_PATH_NODE}={node}"
+            return (Decision.ALLOW, "") if ours else _unrelated(node)
+        volume = self._resources.peek("", "persistentvolumes", "", info.name) if not info.subresource else None
+        if info.verb == "patch" and volume is not None:
+            meta = volume["metadata"]
+            kept = meta.get("labels", {}).get(_LOCAL_PATH_NODE) == node and "deletionTimestamp" in meta
+            return (Decision.ALLOW, "") if kept else _unrelated(node)
+        if info.verb != "get":
+            return _unrelated(node)
         claim = (volume or {}).get("spec", {}).get("claimRef", {})
         for pod in self._pods_of(node, claim.get("namespace", "")) if claim else ():
             if claim.get("name") in _references(pod, "persistentvolumeclaims"):

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 from apiserver.metrics import Metrics
-from apiserver.request import AnyResponse, Duplex, Filter, Handler, Request, StreamingResponse, UpgradeResponse
+from apiserver.request import AnyResponse, Chunk, Duplex, Filter, Handler, Request, StreamingResponse, UpgradeResponse
 
 _VERBS = {
     "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH",
@@ -72,7 +72,7 @@ def _counted_run(run: Run, metrics: Metrics, labels: tuple[str, ...]) -> Run:
     return counted
 
 
-async def _counted(chunks: AsyncIterator[bytes], metrics: Metrics, labels: tuple[str, ...]) -> AsyncIterator[bytes]:
+async def _counted(chunks: AsyncIterator[Chunk], metrics: Metrics, labels: tuple[str, ...]) -> AsyncIterator[Chunk]:
     """The stream, counted as a long-running request while it lasts."""
     metrics.long_running.add(labels, 1)
     inner: Any = chunks

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from apiserver.storage.cacheitem import EMPTY, CacheItem, describe_json
+from apiserver.storage.cacheitem import EMPTY, CacheItem, describe_json, shared
 from apiserver.storage.store import Entry
 
 Fields = Callable[[dict[str, Any]], Mapping[str, str]]
@@ -58,8 +58,8 @@ def describe(fields_of: Callable[[str], Fields | None]) -> Callable[[Entry], Cac
             name=metadata.get("name", ""),
             revision=entry.revision,
             data=with_revision(entry.value, entry.revision),
-            labels={sys.intern(key): sys.intern(value) for key, value in labels.items()} if labels else EMPTY,
-            fields=fields(found) if fields else EMPTY,
+            labels=shared(labels) if labels else EMPTY,
+            fields=shared(fields(found)) if fields else EMPTY,
         )
 
     return read

@@ -23,6 +23,8 @@ from tiphys.api.status import already_exists, not_found
 
 Obj = dict[str, Any]
 
+_OWN_WRITES = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -82,6 +84,7 @@ class ResourceStore:
         group, plural = info.storage
         self.prefix = f"/registry/{group or 'core'}/{plural}/"
         self._cached = cache.resource(self.prefix)
+        self._own: dict[str, tuple[bytes, int]] = {}  # our newest writes, for as long as the cache may not show them
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -97,6 +100,18 @@ class ResourceStore:
     def from_storage(self, value: bytes) -> bytes:
         """The opposite, for whatever version is there."""
         return value
+
+    async def stored_form(self, value: bytes) -> bytes:
+        """`to_storage` where somebody else may have to be asked: conversion webhooks."""
+        return self.to_storage(value)
+
+    async def shown_form(self, value: bytes) -> bytes:
+        """`from_storage`, likewise."""
+        return self.from_storage(value)
+
+    async def cached(self, key: str) -> CacheItem | None:
+        """What the cache has at this moment, in this kind's version."""
+        return self._cached.get(key)
 
     def missing(self, name: str) -> Exception:
         return not_found(self.info.group, self.info.plural, name)
@@ -135,11 +150,13 @@ class ResourceStore:
                 raise already_exists(self.info.group, self.info.plural, metadata["name"])
             return Stored(obj, value)
         try:
-            revision = await self._store.create(key, self.to_storage(value))
+            revision = await self._store.create(key, await self.stored_form(value))
         except Conflict:
             raise already_exists(self.info.group, self.info.plural, metadata["name"]) from None
         metadata["resourceVersion"] = str(revision)
-        return Stored(obj, with_revision(value, revision), revision)
+        encoded = with_revision(value, revision)
+        self._note(key, encoded, revision)
+        return Stored(obj, encoded, revision)
 
     async def change(
         self, namespace: str, name: str, change: Change, *, dry_run: bool = False, taken: list[Allocation] | None = None
@@ -160,7 +177,7 @@ class ResourceStore:
         return stored
 
     async def _change(self, key: str, name: str, change: Change, *, dry_run: bool, taken: list[Allocation]) -> Stored:
-        found = self._cached.get(key)
+        found = await self.cached(key)
         if found is not None:
             encoded, revision, fresh = found.data, found.revision, False
         else:
@@ -192,8 +209,22 @@ class ResourceStore:
                 if conflict.current is None:
                     raise self.missing(name) from None
                 found_now = conflict.current
-                value = self.from_storage(found_now.value)
+                value = await self.shown_form(found_now.value)
                 encoded, revision, fresh = with_revision(value, found_now.revision), found_now.revision, True
+
+    def _newest_known(self, key: str) -> tuple[bytes, int] | None:
+        """What the cache shows, or what we wrote after it: with etcd its watch is a little behind our own writes."""
+        found, own = self._cached.get(key), self._own.get(key)
+        if own is not None and (found is None or found.revision < own[1]):
+            return own
+        if own is not None:
+            del self._own[key]
+        return None if found is None else (found.data, found.revision)
+
+    def _note(self, key: str, encoded: bytes, revision: int) -> None:
+        if len(self._own) >= _OWN_WRITES:
+            self._own.clear()  # it only saves a second attempt
+        self._own[key] = (encoded, revision)
 
     async def _write(
         self, key: str, current: Obj, new: Obj | None, revision: int, *, remove: bool, dry_run: bool
@@ -202,6 +233,7 @@ class ResourceStore:
         if remove:
             if not dry_run:
                 deleted_at = await self._store.delete(key, revision)
+                self._own.pop(key, None)
                 last["metadata"]["resourceVersion"] = str(deleted_at)
                 if self.strategy.release is not None:
                     await self.strategy.release(last)
@@ -210,7 +242,7 @@ class ResourceStore:
         if dry_run:
             last["metadata"]["resourceVersion"] = str(revision)
             return Stored(last, with_revision(value, revision), revision)
-        written = await self._store.update(key, self.to_storage(value), revision)
+        written = await self._store.update(key, await self.stored_form(value), revision)
         last["metadata"]["resourceVersion"] = str(written)
         return Stored(last, with_revision(value, written), written)
 
@@ -218,7 +250,7 @@ class ResourceStore:
         entry, _ = await self._store.get(key)
         if entry is None:
             raise self.missing(name)
-        return with_revision(self.from_storage(entry.value), entry.revision), entry.revision
+        return with_revision(await self.shown_form(entry.value), entry.revision), entry.revision
 
 
 async def _give_back(taken: list[Allocation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from apiserver.crd.status import begin_cleanup, is_alive
@@ -9,6 +10,11 @@ from apiserver.registry.strategy import Strategy
 from apiserver.request import User
 from apiserver.resources import Strategies
 from tiphys.api.certificates.certificatesigningrequest_strategy import prepare_approval_update
+from tiphys.api.core.pod_ephemeralcontainers import (
+    check_ephemeralcontainers_update,
+    prepare_ephemeralcontainers_update,
+)
+from tiphys.api.core.pod_resize import check_resize_update, prepare_resize_update
 from tiphys.api.kinds import Registry
 
 EVENT_TTL_SECONDS = 3600
@@ -69,4 +75,10 @@ def builtin_strategies(registry: Registry, services: Strategy) -> Strategies:
     for info in registry.all():
         if info.graceful:
             strategies[(info.group, info.plural)] = Strategy(returns_deleted=True, grace=info.grace_period_seconds)
+    pods = strategies[("", "pods")]
+    strategies[("", "pods")] = replace(
+        pods,
+        prepare={"ephemeralcontainers": prepare_ephemeralcontainers_update, "resize": prepare_resize_update},
+        check={"ephemeralcontainers": check_ephemeralcontainers_update, "resize": check_resize_update},
+    )
     return strategies

@@ -12,6 +12,7 @@ from typing import Any
 
 from apiserver.registry.options import DeleteOptions
 from apiserver.request import User
+from tiphys.api.status import FieldError
 
 Obj = dict[str, Any]
 
@@ -43,6 +44,8 @@ class Strategy:
     sign: Callable[[Obj, User], None] | None = None  # puts the caller of a create into the new object
     prepare: Mapping[str, Callable[[Obj, Obj, str], None]] = field(default_factory=dict)
     """Subresource -> what prepares an update through it: (new object, old object, the time now)."""
+    check: Mapping[str, Callable[[Obj, Obj], list[FieldError]]] = field(default_factory=dict)
+    """Subresource -> what validates an update through it; without one the rules of a status update hold."""
     ttl_seconds: int = 0  # objects go this long after their last write; 0: never
 
 

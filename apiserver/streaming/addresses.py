@@ -17,12 +17,15 @@ from tiphys.api.status import StatusError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address, with TLS where `tls` is given.  `host` is an IP address; `trusted` lifts the address rule."""
+    """An address, with TLS where `tls` is given.  `host` is an IP address; `trusted` lifts the address rule.
+
+    `server_name`: whom the certificate must be for, "" the host."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
     trusted: bool = False
+    server_name: str = ""
 
     @property
     def authority(self) -> str:

@@ -70,7 +70,11 @@ async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.Stream
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(
-                target.host, target.port, ssl=target.tls, limit=_HEAD_LIMIT_BYTES
+                target.host,
+                target.port,
+                ssl=target.tls,
+                server_hostname=target.server_name or None,
+                limit=_HEAD_LIMIT_BYTES,
             )
     except (OSError, ssl.SSLError) as error:
         raise DialError(f"dial tcp {target.authority}: {error or type(error).__name__}") from None

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
-from apiserver.request import Duplex, StreamingResponse, UpgradeResponse
+from apiserver.request import Chunk, Duplex, StreamingResponse, UpgradeResponse
 from apiserver.streaming.headers import subprotocols
 from tiphys.api.status import bad_request
 
@@ -59,7 +59,7 @@ def as_messages(stream: StreamingResponse, headers: Mapping[str, str], agreed: s
     return UpgradeResponse(run, lambda: None, answer)
 
 
-async def _send(chunks: AsyncIterator[bytes], client: Duplex, *, text: bool) -> None:
+async def _send(chunks: AsyncIterator[Chunk], client: Duplex, *, text: bool) -> None:
     inner: Any = chunks
     with suppress(OSError):
         async with aclosing(inner):

@@ -39,7 +39,9 @@ async def bind(request: Request, scope: Scope) -> Response:
         _set_scheduled(pod, scope.now())
         return pod
 
-    await scope.admission.validate(scope.attributes(request, "CREATE", binding, None, dry_run=options.dry_run))
+    attributes = scope.attributes(request, "CREATE", binding, None, dry_run=options.dry_run)
+    await scope.admission.mutate(attributes)
+    await scope.admission.validate(attributes)
     await scope.store.change(request.info.namespace, name, change, dry_run=options.dry_run)
     done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
     return object_response(done, accepted, 201)

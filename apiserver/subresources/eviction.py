@@ -45,6 +45,9 @@ async def evict(request: Request, scope: Scope) -> Response:
     name = eviction.get("metadata", {}).get("name") or request.info.name
     if name != request.info.name:
         raise bad_request("name in URL does not match name in Eviction object")
+    attributes = scope.attributes(request, "CREATE", eviction, None, dry_run=options.dry_run)
+    await scope.admission.mutate(attributes)
+    await scope.admission.validate(attributes)
     asked = dict(eviction.get("deleteOptions") or {})
     if options.dry_run:
         asked["dryRun"] = ["All"]

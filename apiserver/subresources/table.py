@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from apiserver.authentication.serviceaccount import ServiceAccountTokens, TokenSigner
 from apiserver.authorization import Union
 from apiserver.dispatch import Subresources, Verb
-from apiserver.request import Request, Response
 from apiserver.subresources.attach import attach_subresource
 from apiserver.subresources.binding import bind, bind_by_body
 from apiserver.subresources.eviction import evict
@@ -20,24 +19,14 @@ from apiserver.subresources.proxy import Proxy
 from apiserver.subresources.reviews import access_review, rules_review, self_access_review, self_review, token_review
 from apiserver.subresources.scale import get_scale, patch_scale, update_scale
 from apiserver.subresources.token import token_subresource
-from apiserver.verbs import Scope
 from apiserver.verbs.get import get
 from apiserver.verbs.patch import patch
 from apiserver.verbs.update import update
-from tiphys.api.status import StatusError
-
-
-async def not_yet(request: Request, scope: Scope) -> Response:
-    """resize and ephemeralcontainers come with the node's side of them."""
-    name = request.info.subresource
-    raise StatusError(501, "NotImplemented", f"the subresource {name} is not implemented by this server", details={})
-
 
 _PROXIED = ("get", "create", "update", "patch", "delete", "")
 
 
 def subresources(signer: TokenSigner, agents: Agents, proxy: Proxy) -> Subresources:
-    later: Mapping[str, Verb] = dict.fromkeys(("get", "create", "update", "patch", "delete"), not_yet)
     return {
         ("*", "*", "status"): {"get": get, "update": update, "patch": patch},
         ("*", "*", "scale"): {"get": get_scale, "update": update_scale, "patch": patch_scale},
@@ -50,8 +39,8 @@ def subresources(signer: TokenSigner, agents: Agents, proxy: Proxy) -> Subresour
         ("", "pods", "exec"): {"create": exec_subresource(agents)},
         ("", "pods", "attach"): {"create": attach_subresource(agents)},
         ("", "pods", "portforward"): {"create": portforward_subresource(agents)},
-        ("", "pods", "ephemeralcontainers"): later,
-        ("", "pods", "resize"): later,
+        ("", "pods", "ephemeralcontainers"): {"get": get, "update": update, "patch": patch},
+        ("", "pods", "resize"): {"get": get, "update": update, "patch": patch},
         ("", "namespaces", "finalize"): {"update": finalize},
         ("certificates.k8s.io", "certificatesigningrequests", "approval"): {
             "get": get,

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from apiserver.negotiation import JSON, PROTOBUF, YAML, negotiate
-from apiserver.protobuf import Encodings
+from apiserver.protobuf import Encodings, is_complete
 from apiserver.storage.cacheitem import CacheItem
 from tests.apiserver.cluster import WAIT_SECONDS, Cluster
 from tiphys.api.declaration import struct_of
@@ -201,3 +201,7 @@ async def test_the_newest_encodings_are_kept_within_their_limit() -> None:
         first = encodings.message(info, item)
         assert encodings.message(info, item) is first
     assert 0 < encodings._size <= 1000
+
+
+async def test_every_field_of_every_kind_has_a_place_in_protobuf() -> None:
+    assert [info.kind for info in REGISTRY.all() if not is_complete(info.schema)] == []

@@ -317,9 +317,3 @@ async def test_an_eviction_deletes_the_pod(cluster: Cluster) -> None:
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "evicted"}}
     await cluster.must("POST", f"{PODS}/evicted/eviction", eviction)
     assert (await cluster.request("GET", f"{PODS}/evicted")).status == 404
-
-
-async def test_what_comes_later_says_so(cluster: Cluster) -> None:
-    await cluster.must("POST", PODS, pod("later"))
-    answer = await cluster.request("GET", f"{PODS}/later/resize")
-    assert answer.status == 501 and answer.json["kind"] == "Status"

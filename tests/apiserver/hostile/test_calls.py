@@ -50,10 +50,13 @@ ODD = (
     "a" * 200,
 )
 ENDLESS = {"watch", "follow"}
-BACKEND_TEXTS = ("no preferred addresses found", "error dialing backend", "dial tcp")  # upstream: 500 as well
+# Upstream answers 500 as well.
+BACKEND_TEXTS = ("no preferred addresses found", "error dialing backend", "dial tcp", "failed calling webhook")
 MEDIA_TYPES = (*["application/json"] * 6, "application/yaml", "application/vnd.kubernetes.protobuf", "x/y")
 CALLERS = 8
-ENOUGH_SECONDS = 2.0  # for one call while seven others are under way
+RUN_SECONDS = max(12.0, SECONDS)
+SLOW_SECONDS = 2.0  # of the clock, for one call while seven others are under way: a reason to look at it alone
+LIMIT_SECONDS = 0.5  # of the server's processor, for the same call alone, best of three
 Operation = tuple[str, str, list[str]]  # method, path template, query parameters
 
 
@@ -138,7 +141,8 @@ async def test_every_operation_with_bodies_of_our_own(target: Target) -> None:
     calls = operations(await documents(target))
     assert len(calls) > 500
     source = random.Random(SEED)
-    deadline = time.monotonic() + SECONDS * 4
+    deadline = time.monotonic() + RUN_SECONDS
+    slow: list[tuple[str, str, bytes | None, str]] = []
     served: dict[int, int] = {}
     problems: list[str] = []
 
@@ -156,8 +160,8 @@ async def test_every_operation_with_bodies_of_our_own(target: Target) -> None:
         answer = await target.request(method.upper(), asked, body, content_type=media_type)
         served[answer.status] = served.get(answer.status, 0) + 1
         problem = refusal_is_sound(answer.status, answer.body, method)
-        if not problem and time.monotonic() - started > ENOUGH_SECONDS and "resourceVersion" not in query:
-            problem = f"took {time.monotonic() - started:.1f} s"
+        if time.monotonic() - started > SLOW_SECONDS and len(slow) < CALLERS:
+            slow.append((method.upper(), asked, body, media_type))
         if problem:
             problems.append(f"seed {SEED}: {method} {asked} {media_type} {body!r:.1500}\n  {problem}")
 
@@ -167,12 +171,24 @@ async def test_every_operation_with_bodies_of_our_own(target: Target) -> None:
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     print(f"seed {SEED}: {dict(sorted(served.items()))}")
+    for asked_again in slow:
+        problems += await alone(target, *asked_again)
     assert not problems, "\n".join(problems[:3])
     assert served.get(201, 0) > 10 and served.get(200, 0) > 50, f"control: much of it is served {served}"
 
 
+async def alone(target: Target, method: str, path: str, body: bytes | None, media_type: str) -> list[str]:
+    """What is wrong with what a call costs when nothing else is under way."""
+    spent = []
+    for _ in range(3):
+        spent.append((await target.timed(method, path, body, content_type=media_type))[1])
+        if spent[-1] <= LIMIT_SECONDS:
+            return []
+    return [f"seed {SEED}: {method} {path} {media_type} {body!r:.1500}\n  {min(spent):.2f} s of processor time"]
+
+
 async def test_a_sample_of_the_operations_as_schemathesis_makes_them(target: Target) -> None:
-    problems = await asyncio.to_thread(outsider, target, await documents(target), SECONDS * 4)
+    problems = await asyncio.to_thread(outsider, target, await documents(target), RUN_SECONDS)
     assert not problems, "\n".join(problems[:3])
 
 

@@ -75,6 +75,10 @@ async def test_what_two_readers_could_split_differently_is_refused_and_the_conne
     codes, received, closed = await target.raw(AMBIGUOUS[name] + GET + b"\r\n", seconds=3)
     assert closed, "nothing after the doubtful request is read"
     assert codes in ([400], [400, 400]), received[-300:]
+    assert b"\r\nServer:" not in received and b"evil" not in received
+    if b'"kind":"Status"' not in received:  # broken HTTP, as against a request that we do not like
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert body == b"400 Bad Request" and b"text/plain; charset=utf-8" in head and b"Connection: close" in head
 
 
 async def test_control_of_the_raw_requests(target: Target) -> None:

@@ -1,0 +1,1 @@
+"""Admission through a real server, with real webhooks where there are any."""

@@ -1,0 +1,1 @@
+"""Priority and fairness: classification, queues, and a flood against a running server."""
