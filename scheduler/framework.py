@@ -24,11 +24,13 @@ class Verdict:
     """One filter's answer for all nodes.
 
     `reasons(row)` is asked only for rows that did not pass.  `unresolvable` marks nodes that no preemption would open.
+    `whole_pod`: the one reason why the pod fits no node, whatever the nodes are.
     """
 
     passed: Bools
     reasons: Callable[[int], Sequence[str]]
     unresolvable: Bools | bool = False
+    whole_pod: str = ""
 
 
 class FilterPlugin(Protocol):
@@ -64,6 +66,7 @@ class Decision:
     evaluated: int
     refusals: dict[str, Refusal] = field(default_factory=dict)
     scores: dict[str, dict[str, int]] = field(default_factory=dict)
+    whole_pod: str = ""  # the reason when it is the pod itself that fits nowhere
 
     @property
     def plugins(self) -> frozenset[str]:
@@ -75,6 +78,8 @@ class Decision:
             return "no nodes available to schedule pods"
         counts = Counter(reason for refusal in self.refusals.values() for reason in refusal.reasons)
         head = _sentence(self.evaluated, counts)
+        if self.whole_pod:
+            head = f"0/{self.evaluated} nodes are available: {self.whole_pod}."
         preemption = Counter(
             "Preemption is not helpful for scheduling"
             if refusal.unresolvable
@@ -106,6 +111,9 @@ def choose(
         verdict = plugin.filter(pod, snapshot)
         if verdict is None:
             continue
+        if verdict.whole_pod:
+            refusal = Refusal(plugin.name, (verdict.whole_pod,), True)
+            return Decision("", 0, nodes, dict.fromkeys(snapshot.names, refusal), whole_pod=verdict.whole_pod)
         verdicts.append((plugin.name, verdict, passed & ~verdict.passed))
         passed = passed & verdict.passed
         if not explain and not passed.any():

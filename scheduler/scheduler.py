@@ -16,11 +16,17 @@ from scheduler.binding import bind, mark_unschedulable
 from scheduler.framework import Decision, choose
 from scheduler.metrics import SchedulerMetrics
 from scheduler.plugins import FILTERS, SCORERS
+from scheduler.plugins.volumebinding import choose_volumes
 from scheduler.podinfo import TERMINAL_PHASES, PodInfo, pod_info
 from scheduler.queue import QueuedPod, SchedulingQueue
 from scheduler.snapshot import Snapshot
+from scheduler.volumes import VolumeChoice, VolumesNotBound
 from tiphys.api.core.node import Node
+from tiphys.api.core.persistentvolume import PersistentVolume
+from tiphys.api.core.persistentvolumeclaim import PersistentVolumeClaim
 from tiphys.api.core.pod import Pod
+from tiphys.api.core.volume_binding import claims_of
+from tiphys.api.storage.storageclass import StorageClass
 from tiphys.client.errors import ApiError, ConnectionFailed
 from tiphys.client.events import EventRecorder
 from tiphys.client.informer import Informer
@@ -30,6 +36,7 @@ from tiphys.logs import fields
 
 NAME = "default-scheduler"
 MAX_BINDINGS = 64  # in flight
+VOLUME_PLUGINS = frozenset({"VolumeBinding", "VolumeRestrictions", "VolumeZone"})
 _log = logging.getLogger(__name__)
 
 
@@ -48,29 +55,39 @@ class Scheduler:
         self.metrics = SchedulerMetrics(registry, self.queue.counts)
         self.nodes: Informer[Node] = Informer(client, Node)
         self.pods: Informer[Pod] = Informer(client, Pod)
+        self.claims: Informer[PersistentVolumeClaim] = Informer(client, PersistentVolumeClaim)
+        self.volumes: Informer[PersistentVolume] = Informer(client, PersistentVolume)
+        self.classes: Informer[StorageClass] = Informer(client, StorageClass)
+        self._informers = (self.nodes, self.claims, self.volumes, self.classes, self.pods)
         self._wake = asyncio.Event()
         self._assumed: set[str] = set()
         self._bindings: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(MAX_BINDINGS)
         self.nodes.add_handler(self._node_changed)
         self.pods.add_handler(self._pod_changed)
+        self.claims.add_handler(self.snapshot.storage.claim_changed)
+        self.volumes.add_handler(self.snapshot.storage.volume_changed)
+        self.classes.add_handler(self.snapshot.storage.class_changed)
+        for informer in (self.claims, self.volumes, self.classes):
+            informer.add_handler(self._storage_changed)
 
     @property
     def synced(self) -> bool:
-        return self.nodes.synced and self.pods.synced
+        return all(informer.synced for informer in self._informers)
 
     async def run(self) -> None:
-        self.nodes.start()
-        self.pods.start()
+        for informer in self._informers:
+            informer.start()
         try:
-            await self.nodes.wait_synced()
-            await self.pods.wait_synced()
+            for informer in self._informers:
+                await informer.wait_synced()
             while True:
                 await self._turn()
         finally:
             for task in self._bindings:
                 task.cancel()
-            await asyncio.gather(self.nodes.stop(), self.pods.stop(), *self._bindings, return_exceptions=True)
+            stops = [informer.stop() for informer in self._informers]
+            await asyncio.gather(*stops, *self._bindings, return_exceptions=True)
 
     async def _turn(self) -> None:
         """Decide for one pod, or wait until there is one."""
@@ -96,8 +113,9 @@ class Scheduler:
         self.metrics.algorithm_seconds.observe(self._clock.monotonic() - started)
         if decision.node:
             self._assumed.add(info.uid)
+            choice = self._choose_volumes(info, decision.node)
             self.snapshot.add_pod(info, decision.node)
-            work = self._bind(queued, decision.node, started)
+            work = self._bind(queued, decision.node, choice, started)
         else:
             self.queue.failed(info.uid, self._clock.monotonic(), refused_by=decision.plugins)
             work = self._refuse(info, decision, started)
@@ -109,15 +127,40 @@ class Scheduler:
         self._bindings.discard(task)
         self._slots.release()
 
-    async def _bind(self, queued: QueuedPod, node: str, started: float) -> None:
+    def _choose_volumes(self, info: PodInfo, node: str) -> VolumeChoice | None:
+        """What the pod's claims get on the node, promised to nobody else from now on; None: it has no claims."""
+        if not claims_of(info.pod):
+            return None
+        storage = self.snapshot.storage
+        choice = choose_volumes(info.pod, storage, node, self.snapshot.labels[self.snapshot.row_of[node]])
+        storage.assume(choice)
+        return choice
+
+    async def _bind_volumes(self, info: PodInfo, node: str, choice: VolumeChoice) -> None:
+        """Wait for the claims without holding up the binding of other pods."""
+        self._slots.release()
+        try:
+            await self.snapshot.storage.bind(self.client, info.pod, node, choice)
+        except BaseException:
+            self.snapshot.storage.forget(choice)
+            raise
+        finally:
+            await self._slots.acquire()
+
+    async def _bind(self, queued: QueuedPod, node: str, choice: VolumeChoice | None, started: float) -> None:
         info = queued.info
         try:
+            if choice is not None:
+                await self._bind_volumes(info, node, choice)
             await bind(self.client, info, node)
-        except (ApiError, ConnectionFailed) as error:
+        except (ApiError, ConnectionFailed, VolumesNotBound) as error:
             self._forget(info)
             now = self._clock.monotonic()
             self.metrics.attempt("error", now - started)
-            if isinstance(error, ApiError) and error.code == 404:
+            if isinstance(error, VolumesNotBound):
+                text = f'running PreBind plugin "VolumeBinding": {error}'
+                self._recorder.event(info.pod, "Warning", "FailedScheduling", text)
+            if isinstance(error, ApiError) and error.code == 404 and choice is None:
                 self.queue.remove(info.uid)
                 return
             _log.warning("binding failed", extra=fields(pod=info.key, node=node, reason=error))
@@ -172,8 +215,13 @@ class Scheduler:
         self._assumed.discard(uid)
         self.queue.remove(uid)
         if self.snapshot.remove_pod(uid):
-            self.queue.move(frozenset({"NodeResourcesFit", "NodePorts"}), self._clock.monotonic())
+            freed = frozenset({"NodeResourcesFit", "NodePorts", "VolumeRestrictions"})
+            self.queue.move(freed, self._clock.monotonic())
             self._wake.set()
+
+    def _storage_changed(self, old: object, new: object) -> None:
+        self.queue.move(VOLUME_PLUGINS, self._clock.monotonic())
+        self._wake.set()
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is None:

@@ -8,12 +8,13 @@ What holds: `requested` of a row is the sum over the pods placed on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.podinfo import HostPort, PodInfo, amount
+from scheduler.volumes import StorageView
 from tiphys.api.core.node import Node
 from tiphys.api.core.scheduling import Taint
 
@@ -33,6 +34,7 @@ class Snapshot:
         self.ports: list[dict[HostPort, int]] = []
         self.taint_lists: list[tuple[Taint, ...]] = []
         self.generation = 0  # grows with every change
+        self.storage = StorageView()
         self._taint_number: dict[tuple[tuple[str, str, str], ...], int] = {}
         self._placed: dict[str, tuple[PodInfo, str]] = {}  # uid -> (pod, node name)
         self._waiting: dict[str, dict[str, PodInfo]] = {}  # node name not yet known -> pods
@@ -167,6 +169,10 @@ class Snapshot:
         info, node_name = placed
         self._count(info, self.row_of[node_name], -1)
         return True
+
+    def placed_pods(self) -> Iterator[PodInfo]:
+        """Every pod counted on a known node."""
+        return (info for info, _ in self._placed.values())
 
     def node_of(self, uid: str) -> str | None:
         """The node the pod is counted on."""

@@ -25,7 +25,7 @@ def prepare(path: str, kind: str) -> Path:
         if not target.exists():
             target.mkdir(parents=True, mode=0o755, exist_ok=True)
         return target
-    if kind == "DirectoryOrCreate":
+    if kind == "DirectoryOrCreate" and not target.exists():
         target.mkdir(parents=True, mode=0o755, exist_ok=True)
     if kind == "FileOrCreate" and not target.exists():
         target.touch(mode=0o644)

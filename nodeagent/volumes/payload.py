@@ -104,8 +104,11 @@ def _projected(pod: Pod, volume: Volume, sources: VolumeSources, facts: PodFacts
             if text is None:
                 raise VolumeError("failed to fetch token: the API server gave none")
             files[token.path] = File(text.encode(), *_token_owner(pod, mode))
+        elif source.clusterTrustBundle is not None and source.clusterTrustBundle.optional:
+            files[source.clusterTrustBundle.path] = File(b"", mode)
         else:
-            raise VolumeError("this kind of projected source is not supported on this node")
+            kind = "clusterTrustBundle" if source.clusterTrustBundle is not None else "podCertificate"
+            raise VolumeError(f"projected sources of type {kind} are not supported on this node")
     return files
 
 

@@ -6,23 +6,38 @@ What must stay true: first everything mounted below is unmounted, then the tree 
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from nodeagent import safepath
 from nodeagent.runtime.syscalls import umount
 
+MOUNTINFO = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _LAYERS = 8  # stacked mounts on one path that are looked for
 
 
 def mounts_below(root: Path) -> list[str]:
     """Mount points at or below `root`, in the order they were made."""
-    prefix = str(root)
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        target = line.split(" ")[4].encode().decode("unicode_escape")
-        if target == prefix or target.startswith(prefix + "/"):
-            found.append(target)
-    return found
+    prefix = os.fsencode(root)
+    return [
+        os.fsdecode(target)
+        for target, _ in mount_points(MOUNTINFO.read_bytes())
+        if target == prefix or target.startswith(prefix + b"/")
+    ]
+
+
+def mount_points(mountinfo: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+    """(mount point, optional fields such as b"shared:1") of each line.
+
+    Bytes throughout: a container can mount on a name that is no text."""
+    for line in mountinfo.split(b"\n"):
+        words = line.split(b" ")
+        if len(words) > 6:
+            target = words[4] if b"\\" not in words[4] else _OCTAL.sub(lambda m: bytes([int(m[1], 8)]), words[4])
+            yield target, words[6 : words.index(b"-", 6)]
 
 
 def is_mount_point(path: Path) -> bool:

@@ -10,6 +10,9 @@ from scheduler.plugins.noderesourcesbalancedallocation import NodeResourcesBalan
 from scheduler.plugins.noderesourcesfit import NodeResourcesFit
 from scheduler.plugins.nodeunschedulable import NodeUnschedulable
 from scheduler.plugins.tainttoleration import TaintToleration
+from scheduler.plugins.volumebinding import VolumeBinding
+from scheduler.plugins.volumerestrictions import VolumeRestrictions
+from scheduler.plugins.volumezone import VolumeZone
 
 FILTERS: tuple[FilterPlugin, ...] = (
     NodeUnschedulable(),
@@ -18,6 +21,9 @@ FILTERS: tuple[FilterPlugin, ...] = (
     NodeAffinity(),
     NodePorts(),
     NodeResourcesFit(),
+    VolumeRestrictions(),
+    VolumeBinding(),
+    VolumeZone(),
 )
 SCORERS: tuple[ScorePlugin, ...] = (
     TaintToleration(),

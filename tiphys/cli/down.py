@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -37,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         _teardown(layout)
         print("removed the containers, their mounts and their network")
     if arguments.purge:
-        shutil.rmtree(layout.root)
+        from nodeagent.safepath import remove_tree
+
+        remove_tree(layout.root)  # pods have written there: trees of any depth
         print(f"deleted {layout.root}")
     return 0
 

@@ -244,6 +244,10 @@ def _watcher() -> int | None:
 def _finish(arguments: argparse.Namespace, options: Options, layout: Layout, say: _Steps) -> int:
     say("waiting until the API server" + (" and the node are ready" if options.node else " is ready"))
     seconds = wait_ready(options, layout, READY_SECONDS)
+    if options.node:
+        from tiphys.cli import addons
+
+        addons.install(layout)
     admin = layout.kubeconfig("admin")
     if arguments.kubeconfig:
         target = Path(arguments.kubeconfig)

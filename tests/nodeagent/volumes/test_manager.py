@@ -159,3 +159,27 @@ def test_the_references_of_a_pod() -> None:
         {"name": "c", "projected": projected},
     )
     assert references(the_pod) == ({"c1", "c2"}, {"s1"}, {TokenRequest("aud", 3600)})
+
+
+async def test_an_image_is_in_use_as_long_as_its_volume(manager: VolumeManager, tmp_path: Path) -> None:
+    (tmp_path / "layer").mkdir()
+    made = await one(manager, {"image": {"reference": "registry/files:v1"}}, VolumeSources())
+    assert not manager.has_image(made) and manager.images_in_use() == set()
+    await manager.mount_image(made, "sha256:1", [tmp_path / "layer"])
+    assert manager.has_image(made) and manager.images_in_use() == {"sha256:1"}
+    assert made.read_only
+    await manager.unmount("u1")
+    assert manager.images_in_use() == set()
+
+
+@pytest.mark.parametrize("source", ["clusterTrustBundle", "podCertificate"])
+async def test_projections_without_support_are_named(manager: VolumeManager, source: str) -> None:
+    fields = {"path": "x"} if source == "clusterTrustBundle" else {"signerName": "s", "keyType": "ED25519"}
+    with pytest.raises(SetUpFailed, match=f"projected sources of type {source} are not supported on this node"):
+        await one(manager, {"projected": {"sources": [{source: fields}]}}, VolumeSources())
+
+
+async def test_a_trust_bundle_that_may_be_missing_is_an_empty_file(manager: VolumeManager) -> None:
+    bundle = {"clusterTrustBundle": {"name": "b", "path": "ca.pem", "optional": True}}
+    made = await one(manager, {"projected": {"sources": [bundle]}}, VolumeSources())
+    assert (made.path / "ca.pem").read_bytes() == b""
