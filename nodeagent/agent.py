@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,34 @@ from nodeagent.images.store import ImageStore
 from nodeagent.images.transport import RegistryConfig
 from nodeagent.metrics.families import AgentMetrics
 from nodeagent.network.pods import NetworkConfig, PodNetwork
+from nodeagent.pods.admission import NodeView
+from nodeagent.pods.admissions import Admissions
 from nodeagent.pods.downward import NodeFacts
+from nodeagent.pods.mirrors import StaticPods
 from nodeagent.pods.netfiles import ClusterDNS
 from nodeagent.pods.node import Node, record
 from nodeagent.pods.objects import ReferencedObjects
+from nodeagent.pods.observed import Ending
 from nodeagent.pods.podmanager import PodManager
 from nodeagent.pods.pulls import PodImages
+from nodeagent.pods.shutdown import NODE_MESSAGE, NodeShutdown, periods
+from nodeagent.pods.staticpods import ManifestDirectory
 from nodeagent.pods.tokens import ServiceAccountTokens
 from nodeagent.runtime.cgroups import Cgroups
 from nodeagent.runtime.engine import ConmonRuntime, new_container_id
 from nodeagent.runtime.interface import RuntimeFailure
+from nodeagent.runtime.logrotation import LogRotator
 from nodeagent.runtime.sandbox import PodSandboxes
 from nodeagent.server.app import Server, ServerParts
 from nodeagent.settings import Footprint, Settings
+from nodeagent.volumes.claims import ClaimVolumes
+from nodeagent.volumes.localpath import LocalPathVolumes
 from nodeagent.volumes.manager import VolumeManager
+from nodeagent.volumes.usage import EmptyDirLimits
+from tiphys.api.core.persistentvolume import PersistentVolume
 from tiphys.api.core.pod import Pod
 from tiphys.api.core.service import Service
+from tiphys.api.core.volume_binding import LOCAL_PATH_ROOT
 from tiphys.client.events import EventRecorder
 from tiphys.client.informer import Informer
 from tiphys.client.kubeconfig import load_kubeconfig
@@ -62,6 +74,7 @@ class Agent:
         self.ready = asyncio.Event()
         self.port = settings.port
         self._fault = "container runtime is starting"
+        self._shutdown: NodeShutdown | None = None
         self._programs: dict[str, tuple[float, str]] = {}
         self._closers: list[Callable[[], Any]] = []
 
@@ -99,7 +112,8 @@ class Agent:
         pod_cidr = registered.spec.podCIDR or settings.pod_cidr
         Footprint.of(settings, pod_cidr).write(settings.data_dir)
         runtime, sandboxes, cgroups = await self._open(pod_cidr, keeper)
-        manager, world = await self._take_up_pods(client, server, box, images, runtime, sandboxes, cgroups)
+        self._rotate_logs(runtime)
+        manager, world = await self._take_up_pods(client, server, keeper, images, runtime, sandboxes, cgroups)
         await self._serve(runtime, manager, world)
         self._fault = ""
         keeper.wake()
@@ -109,14 +123,36 @@ class Agent:
     def _keeper(self, client: Client, box: machine.Machine, images: ImageStore) -> node.NodeKeeper:
         settings = self.settings
         config = node.NodeConfig(
-            settings.node_name, settings.node_ips, settings.port, settings.pod_cidr, settings.labels
+            settings.node_name,
+            settings.node_ips,
+            settings.port,
+            settings.pod_cidr,
+            settings.labels,
+            {LOCAL_PATH_ROOT: str(settings.local_path_dir)},
         )
         return node.NodeKeeper(client, config, box, self.clock, self.health, lambda: image_list(images))
 
     def health(self) -> node.Health:
         """Fit for the Node's conditions: the cause when pods cannot run, and what is scarce."""
         fault = self._fault or self.program_fault()
+        if self._shutdown is not None and self._shutdown.active:
+            fault = NODE_MESSAGE
         return node.Health(fault, machine.pressures(self.settings.data_dir))
+
+    def _view(self, keeper: node.NodeKeeper) -> NodeView:
+        """The node as admission sees it."""
+        allowed = self.settings.allowed_unsafe_sysctls
+        found, allocatable = keeper.node, keeper.machine.allocatable()
+        if found is None:
+            return NodeView(self.settings.node_name, allocatable, unsafe_sysctls=allowed)
+        allocatable = {**found.status.allocatable, **allocatable}
+        name, labels = self.settings.node_name, found.metadata.labels
+        return NodeView(name, allocatable, labels, tuple(found.spec.taints), allowed)
+
+    async def shut_down(self) -> None:
+        """Graceful shutdown of the node: returns when its pods have ended or their time is over."""
+        if self._shutdown is not None:
+            await self._shutdown.run()
 
     def program_fault(self) -> str:
         """ "" or what is wrong with conmon or the OCI runtime;
@@ -167,11 +203,19 @@ class Agent:
                 keeper.wake()
                 await asyncio.sleep(RETRY_SECONDS)
 
+    def _rotate_logs(self, runtime: ConmonRuntime) -> None:
+        limits = self.settings
+        rotator = LogRotator(
+            runtime, self.clock, max_bytes=limits.container_log_max_bytes, max_files=limits.container_log_max_files
+        )
+        task = asyncio.create_task(rotator.run(), name="log rotation")
+        self._closers.append(lambda: _cancel(task))
+
     async def _take_up_pods(
         self,
         client: Client,
         server: str,
-        box: machine.Machine,
+        keeper: node.NodeKeeper,
         images: ImageStore,
         runtime: ConmonRuntime,
         sandboxes: PodSandboxes,
@@ -184,14 +228,18 @@ class Agent:
         manager = PodManager(pods)
         objects = ReferencedObjects(client, manager.objects_changed)
         http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
-        facts = NodeFacts(settings.node_name, settings.node_ips, box.allocatable())
+        facts = NodeFacts(settings.node_name, settings.node_ips, keeper.machine.allocatable())
+        admissions = Admissions(lambda: self._view(keeper), keeper.look, manager.active, manager.end_pod)
+        static = StaticPods(client, self.clock, lambda: keeper.node, manager.wake)
+        self._shutdown = NodeShutdown(manager, settings.shutdown_periods or periods(30.0, 10.0), keeper.wake)
+        admissions.gates.append(self._shutdown.gate)
         world = Node(
             client=client,
             runtime=runtime,
             sandboxes=sandboxes,
             cgroups=cgroups,
             images=PodImages(images, client, objects, self.clock, partial(record, events)),
-            volumes=VolumeManager(settings.pods_dir, self.clock),
+            volumes=self._volumes(client, keeper, manager, events),
             objects=objects,
             tokens=ServiceAccountTokens(client, self.clock, manager.objects_changed),
             events=events,
@@ -204,15 +252,46 @@ class Agent:
             api_server=_host_and_port(server),
             logs_root=settings.logs_dir,
             seccomp_root=settings.data_dir / "seccomp",
-            memory_capacity_bytes=box.memory_bytes,
+            memory_capacity_bytes=keeper.machine.memory_bytes,
             new_container_id=new_container_id,
+            admissions=admissions,
+            static=static,
         )
         self._closers += [events.stop, http.close, objects.close, services.stop, pods.stop, manager.stop]
         pods.start()
         services.start()
         await services.wait_synced()
+        if settings.pod_manifest_path is not None:
+            manifests = ManifestDirectory(settings.pod_manifest_path, settings.node_name, static.changed)
+            manifests.open()
+            self._closers.append(manifests.close)
         await manager.start(world)
         return manager, world
+
+    def _volumes(
+        self, client: Client, keeper: node.NodeKeeper, manager: PodManager, events: EventRecorder
+    ) -> VolumeManager:
+        settings = self.settings
+
+        def evict(pod_uid: str, message: str) -> None:
+            pod = next((pod for pod in manager.pods() if pod.metadata.uid == pod_uid), None)
+            ending = Ending("Evicted", message, grace_seconds=1, disruption=False)
+            if pod is not None and manager.end_pod(pod_uid, ending):
+                record(events, pod, "Warning", "Evicted", message)
+
+        def not_removed(volume: PersistentVolume, cause: str) -> None:
+            events.event(volume, "Warning", "VolumeFailedDelete", cause)
+
+        local_path = LocalPathVolumes(settings.local_path_dir, client, settings.node_name, not_removed)
+        removing = asyncio.create_task(local_path.run(), name="local-path volumes")
+        limits = EmptyDirLimits(evict)
+        self._closers += [lambda: _cancel(removing), limits.close]
+
+        def labels() -> Mapping[str, str]:
+            return keeper.node.metadata.labels if keeper.node is not None else {}
+
+        claims = ClaimVolumes(client, local_path, settings.node_name, labels)
+        return VolumeManager(settings.pods_dir, self.clock, claims=claims, limits=limits)
 
     def _dns(self) -> ClusterDNS:
         try:

@@ -11,11 +11,12 @@ import asyncio
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from nodeagent.machine import Machine
+from nodeagent.runtime import handlers
 from tiphys.api.coordination.lease import Lease
 from tiphys.api.core.node import Node
 from tiphys.api.times import format_micro_time, format_time, parse_time
@@ -57,6 +58,7 @@ class NodeConfig:
     port: int
     pod_cidr: str
     labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def registration(config: NodeConfig, machine: Machine) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": config.name, "labels": labels},
+        "metadata": {"name": config.name, "labels": labels, "annotations": dict(config.annotations)},
         "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
     }
 
@@ -138,7 +140,7 @@ class NodeKeeper:
         health: Callable[[], Health],
         images: Callable[[], list[dict[str, Any]]],
     ) -> None:
-        self._client, self.config, self._machine, self._clock = client, config, machine, clock
+        self._client, self.config, self.machine, self._clock = client, config, machine, clock
         self._health, self._images = health, images
         self._woken = asyncio.Event()
         self.node: Node | None = None
@@ -146,6 +148,11 @@ class NodeKeeper:
     def wake(self) -> None:
         """Something the status shows has changed."""
         self._woken.set()
+
+    async def look(self) -> Node:
+        """The Node as it is now.  Raises ApiError, ConnectionFailed."""
+        self.node = await self._client.get(Node, self.config.name)
+        return self.node
 
     async def register(self) -> Node:
         """Make the Node or bring it up to date; tries until the API server answers."""
@@ -158,14 +165,15 @@ class NodeKeeper:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _register(self) -> Node:
-        wanted = registration(self.config, self._machine)
+        wanted = registration(self.config, self.machine)
         try:
             found = await self._client.get(Node, self.config.name)
         except ApiError as error:
             if not error.not_found:
                 raise
             return await self._client.create(Node.model_validate(wanted))
-        patch: dict[str, Any] = {"metadata": {"labels": wanted["metadata"]["labels"]}}
+        own = {name: wanted["metadata"][name] for name in ("labels", "annotations")}
+        patch: dict[str, Any] = {"metadata": own}
         if not found.spec.podCIDR:
             patch["spec"] = wanted["spec"]
         return await self._client.patch(Node, self.config.name, "", patch)
@@ -221,12 +229,13 @@ class NodeKeeper:
         addresses = [{"type": "InternalIP", "address": ip} for ip in self.config.addresses]
         return {
             "addresses": [*addresses, {"type": "Hostname", "address": self.config.name}],
-            "allocatable": self._machine.allocatable(),
-            "capacity": self._machine.capacity(),
+            "allocatable": self.machine.allocatable(),
+            "capacity": self.machine.capacity(),
             "conditions": conditions(old.get("conditions") or [], health, now),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.config.port}},
             "images": self._images(),
-            "nodeInfo": {**self._machine.node_info(), **_kept(old)},
+            **handlers.node_status(handlers.find_handlers(), user_namespaces=handlers.user_namespaces()),
+            "nodeInfo": {**self.machine.node_info(), **_kept(old)},
         }
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from nodeagent import machine, node
 from nodeagent.agent import Agent
+from nodeagent.pods.shutdown import parse_periods, periods
 from nodeagent.settings import Settings
+from tiphys.api.quantity import value
 from tiphys.clock import SystemClock
 from tiphys.logs import fields, setup
 
@@ -39,6 +41,13 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--bridge-name", default="tiphys0", metavar="NAME")
     parser.add_argument("--nftables-table", default="tiphys", metavar="NAME")
     parser.add_argument("--cgroup-root", default="tiphys", metavar="NAME")
+    parser.add_argument("--container-log-max-size", default="10Mi", metavar="SIZE", help="rotate longer logs")
+    parser.add_argument("--container-log-max-files", type=int, default=5, metavar="N", help="at least 2")
+    parser.add_argument("--allowed-unsafe-sysctls", default="", metavar="NAME,...", help="a * at the end is a prefix")
+    parser.add_argument("--pod-manifest-path", default="", metavar="DIR", help="static pods: one manifest per file")
+    parser.add_argument("--shutdown-grace-period", type=float, default=30.0, metavar="SECONDS", help="after SIGPWR")
+    parser.add_argument("--shutdown-grace-period-critical-pods", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--shutdown-grace-period-by-pod-priority", default="", metavar="PRIORITY=SECONDS,...")
     parser.add_argument("--registry-config", default="", metavar="FILE", help="JSON: insecure, mirrors, caFiles")
     return parser.parse_args(words)
 
@@ -66,19 +75,38 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         table_name=arguments.nftables_table,
         cgroup_root=arguments.cgroup_root,
         registry_config=Path(arguments.registry_config) if arguments.registry_config else None,
+        container_log_max_bytes=value(arguments.container_log_max_size),
+        container_log_max_files=arguments.container_log_max_files,
+        allowed_unsafe_sysctls=tuple(part for part in arguments.allowed_unsafe_sysctls.split(",") if part),
+        pod_manifest_path=Path(arguments.pod_manifest_path).absolute() if arguments.pod_manifest_path else None,
+        shutdown_periods=_shutdown_periods(arguments),
         labels=dict(part.split("=", 1) for part in arguments.node_labels.split(",") if "=" in part),
     )
 
 
+def _shutdown_periods(arguments: argparse.Namespace) -> tuple[tuple[int, float], ...]:
+    if arguments.shutdown_grace_period_by_pod_priority:
+        return tuple(parse_periods(arguments.shutdown_grace_period_by_pod_priority))
+    return tuple(periods(arguments.shutdown_grace_period, arguments.shutdown_grace_period_critical_pods))
+
+
 async def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; 1 when the agent itself ended."""
+    """Run until SIGTERM or SIGINT; 1 when the agent itself ended.  SIGPWR ends the node's pods before that."""
     log = setup("nodeagent")
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    agent = asyncio.create_task(Agent(settings, SystemClock()).run(), name="agent")
+    node_agent = Agent(settings, SystemClock())
+    agent = asyncio.create_task(node_agent.run(), name="agent")
     stopping = asyncio.create_task(stopped.wait())
+
+    async def shut_down() -> None:
+        await node_agent.shut_down()
+        stopped.set()
+
+    shutdowns: list[asyncio.Task[None]] = []
+    loop.add_signal_handler(signal.SIGPWR, lambda: shutdowns.append(asyncio.create_task(shut_down())))
     await asyncio.wait({agent, stopping}, return_when=asyncio.FIRST_COMPLETED)
     failed = agent.done()
     agent.cancel()

@@ -47,6 +47,7 @@ __all__ = [
     "remove_at",
     "remove_tree",
     "split",
+    "walk",
     "write_all",
 ]
 
@@ -271,6 +272,32 @@ class Root:
                 remove_at(fd, name)
         except FileNotFoundError:
             return
+
+
+def walk(root_fd: int) -> Iterator[int]:
+    """Every directory at and below an open one, each opened for as long as the caller looks at it.
+
+    No link is followed, no mount entered, and neither depth nor width costs descriptors or stack; what vanishes
+    meanwhile is left out.  ENAMETOOLONG for a tree deeper than a path can say.
+    """
+    todo = [b""]
+    while todo:
+        path = todo.pop()
+        try:
+            fd = openat2(root_fd, path or b".", DIR_FLAGS | os.O_NOFOLLOW, links=Links.NONE)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if error.errno in (errno.EXDEV, errno.ELOOP):
+                continue
+            raise
+        with opened(fd), os.scandir(fd) as entries:
+            todo += [
+                path + b"/" + os.fsencode(one.name) if path else os.fsencode(one.name)
+                for one in entries
+                if one.is_dir(follow_symlinks=False)
+            ]
+            yield fd
 
 
 def remove_at(dir_fd: int, name: bytes) -> None:

@@ -1,7 +1,7 @@
 """The agent's settings: what its flags say, where things are below its data directory, and what `teardown` must know
 later.
 
-DIR/images  DIR/runtime  DIR/run/{sandboxes,network}  DIR/pods  DIR/logs  DIR/seccomp  DIR/agent.json
+DIR/images  DIR/runtime  DIR/run/{sandboxes,network}  DIR/pods  DIR/local-path  DIR/logs  DIR/seccomp  DIR/agent.json
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ class Settings:
     table_name: str = "tiphys"
     cgroup_root: str = "tiphys"
     registry_config: Path | None = None
+    container_log_max_bytes: int = 10 << 20
+    container_log_max_files: int = 5
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    pod_manifest_path: Path | None = None  # directory of static pods
+    shutdown_periods: tuple[tuple[int, float], ...] = ()  # (priority, seconds) of a graceful shutdown; () = default
 
     @property
     def images_dir(self) -> Path:
@@ -57,6 +62,11 @@ class Settings:
     @property
     def pods_dir(self) -> Path:
         return self.data_dir / "pods"
+
+    @property
+    def local_path_dir(self) -> Path:
+        """The volumes of the built-in storage class: kept when everything else of the node is taken down."""
+        return self.data_dir / "local-path"
 
     @property
     def logs_dir(self) -> Path:

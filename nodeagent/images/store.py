@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nodeagent.images.access import DEFAULT_POLICY, CredentialSeal, Policy, allowed, remembered
 from nodeagent.images.content import ContentStore, sync_directory, write_atomically
 from nodeagent.images.credentials import Credential, matching
 from nodeagent.images.errors import AccessDeniedError, ImagePullError, InvalidReferenceError, NotFoundError
@@ -35,6 +36,8 @@ from nodeagent.images.transport import RegistryConfig, Transport
 from tiphys.clock import Clock, SystemClock
 
 log = logging.getLogger(__name__)
+
+PARALLEL_PULLS = 5
 
 __all__ = ["ImageStore", "ImageStoreError", "PullProgress"]
 
@@ -53,6 +56,7 @@ class _Record:
     size: int
     pulled_at: str
     boot_id: str  # "" once everything is synced
+    pulled_with: tuple[str, ...] | None = None  # see access.py; None: not pulled by this node
 
     def to_json(self) -> bytes:
         return json.dumps(self.__dict__, sort_keys=True).encode()
@@ -62,6 +66,8 @@ class _Record:
         fields = json.loads(data)
         for name in ("digests", "blobs", "chain_ids"):
             fields[name] = tuple(fields[name])
+        if fields.get("pulled_with") is not None:
+            fields["pulled_with"] = tuple(fields["pulled_with"])
         return cls(**fields)
 
 
@@ -76,8 +82,9 @@ class ImageStore:
         *,
         platform: Platform | None = None,
         limits: UnpackLimits | None = None,
+        parallel_pulls: int = PARALLEL_PULLS,
     ) -> None:
-        """Raises ImageStoreError if another process uses `root`."""
+        """Raises ImageStoreError if another process uses `root`.  More than `parallel_pulls` pulls wait for a turn."""
         self.root = Path(root)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = self._take_lock()
@@ -88,6 +95,8 @@ class ImageStore:
         self._records_dir = self.root / "images"
         self._records_dir.mkdir(mode=0o700, exist_ok=True)
         self._transport = Transport(registries or RegistryConfig())
+        self._seal = CredentialSeal(self.root)
+        self._turns = asyncio.Semaphore(parallel_pulls)
         self._puller = Puller(self._content, self._layers, platform or host_platform())
         self._background: set[asyncio.Task[None]] = set()
         self._images: dict[str, tuple[_Record, Image]] = {}
@@ -117,6 +126,28 @@ class ImageStore:
                 return image
         return None
 
+    def mount_paths(self, reference_or_id: str) -> tuple[Path, ...] | None:
+        """The unpacked layers for a read-only overlay (an image volume), bottom first; None if the image is not here.
+
+        They stay for as long as the image's id is among the `in_use` of `remove_unused`."""
+        image = self.get(reference_or_id)
+        return None if image is None else tuple(image.layers)
+
+    def accessible(
+        self, image_id: str, reference: str, credentials: Sequence[Credential], policy: Policy = DEFAULT_POLICY
+    ) -> bool:
+        """Whether a pod with these credentials may use the image that is here, without asking the registry again.
+
+        False for an image that is not here."""
+        if image_id not in self._images:
+            return False
+        offered = matching(credentials, parse_reference(reference))
+        return allowed(policy, self._images[image_id][0].pulled_with, [self._seal.of(c) for c in offered])
+
+    def open_to_all(self, image_id: str, policy: Policy = DEFAULT_POLICY) -> bool:
+        """Whether any pod may use the image, so that nobody's credentials need be looked at."""
+        return image_id in self._images and allowed(policy, self._images[image_id][0].pulled_with, [])
+
     def list(self) -> list[Image]:
         """In the order of their ids."""
         return [self._images[key][1] for key in sorted(self._images)]
@@ -136,20 +167,24 @@ class ImageStore:
         Raises ImagePullError (InvalidReferenceError for a name that is none).
         """
         parsed = parse_reference(reference)
-        pulled = await self._pull(parsed, credentials, progress or (lambda _: None))
-        record = self._record(parsed, pulled)
+        async with self._turns:
+            pulled, used = await self._pull(parsed, credentials, progress or (lambda _: None))
+        record = self._record(parsed, pulled, self._seal.of(used))
         self._keep(record)
         self._move_tag(parsed.tagged, record.id)
         self._sync_later(record.id)
         return self._images[record.id][1]
 
-    async def _pull(self, reference: Reference, credentials: Sequence[Credential], progress: Progress) -> Pulled:
+    async def _pull(
+        self, reference: Reference, credentials: Sequence[Credential], progress: Progress
+    ) -> tuple[Pulled, Credential | None]:
+        """What came, and the credential that opened the door."""
         attempts: list[Credential | None] = [*matching(credentials, reference)] or [None]
         failure: ImagePullError | None = None
         for credential in attempts:
             repository = Repository(self._transport, reference, credential, credentials)
             try:
-                return await self._puller.pull(repository, progress)
+                return await self._puller.pull(repository, progress), credential
             except ImagePullError as error:
                 text = f'failed to pull and unpack image "{reference}": {error.message}'
                 failure = type(error)(text, code=error.code, reason=error.reason)
@@ -162,7 +197,7 @@ class ImageStore:
         assert failure is not None
         raise failure
 
-    def _record(self, reference: Reference, pulled: Pulled) -> _Record:
+    def _record(self, reference: Reference, pulled: Pulled, used: str) -> _Record:
         now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         name = f"{reference.repository}@{pulled.resolved}"
         old = self._images[pulled.config_digest][0] if pulled.config_digest in self._images else None
@@ -178,6 +213,7 @@ class ImageStore:
             size=pulled.size,
             pulled_at=now,
             boot_id=self._boot_id if old is None or old.boot_id else "",
+            pulled_with=remembered(old.pulled_with if old else (), used),
         )
 
     def _move_tag(self, tag: str, owner: str) -> None:

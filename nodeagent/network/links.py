@@ -14,6 +14,8 @@ import socket
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from nodeagent.network import netlink
+
 POD_INTERFACE = "eth0"
 
 
@@ -58,6 +60,15 @@ def ensure_bridge(name: str, gateway: ipaddress.IPv4Interface, mtu: int) -> int:
         return index
 
 
+def mtu_towards(address: str) -> int:
+    """MTU of the interface that has this address; 0 when none has."""
+    with IPRoute() as ip:
+        for one in ip.get_addr(family=socket.AF_INET):
+            if one.get_attr("IFA_ADDRESS") == address and one["index"] != 1:
+                return int(ip.get_links(one["index"])[0].get_attr("IFLA_MTU"))
+    return 0
+
+
 def delete(name: str) -> None:
     """Absent is fine."""
     index = index_of(name)
@@ -71,28 +82,22 @@ def delete(name: str) -> None:
                 raise
 
 
-def add_pair(name: str, netns: str, bridge: int, address: ipaddress.IPv4Address, mtu: int) -> None:
-    """A veth pair from the bridge into the namespace pinned at the path `netns`.  Replaces a pair of that name."""
+def add_pair(name: str, netns: int, bridge: int, address: ipaddress.IPv4Address, mtu: int) -> None:
+    """A veth pair from the bridge into the namespace of the descriptor `netns`.  Replaces a pair of that name."""
     delete(name)
-    sizes = {"mtu": mtu} if mtu else {}
-    with IPRoute() as ip:
-        ip.link(
-            "add",
-            ifname=name,
-            kind="veth",
-            master=bridge,
-            state="up",
-            peer={"ifname": POD_INTERFACE, "net_ns_fd": netns, "address": hardware_address(address), **sizes},
-            **sizes,
-        )
-        ip.brport("set", index=index_of(name), mode=1)  # hairpin: a pod may reach itself through a Service
+    hardware = hardware_address(address)
+    netlink.send([netlink.veth(name, POD_INTERFACE, netns, master=bridge, hardware_address=hardware, mtu=mtu)])
+    netlink.send([netlink.hairpin(index_of(name))])  # a pod may reach itself through a Service
 
 
 def configure_inside(address: ipaddress.IPv4Interface, gateway: ipaddress.IPv4Address) -> None:
     """Loopback up, address, default route."""
-    with IPRoute() as ip:
-        ip.link("set", index=1, state="up")
-        index = index_of(POD_INTERFACE)
-        ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-        ip.link("set", index=index, state="up")
-        ip.route("add", dst="default", gateway=str(gateway))
+    index = index_of(POD_INTERFACE)
+    netlink.send(
+        [
+            netlink.link_up(1),
+            netlink.add_address(index, address),
+            netlink.link_up(index),
+            netlink.default_route(gateway),
+        ]
+    )

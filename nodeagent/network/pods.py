@@ -98,9 +98,9 @@ class PodNetwork:
 
     def _connect(self, pod_uid: str, netns: str, address: ipaddress.IPv4Interface) -> None:
         """In a thread of its own, first in the node's namespace, then in the pod's."""
-        links.add_pair(links.host_interface(pod_uid), netns, self._bridge, address.ip, self.config.mtu)
         fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            links.add_pair(links.host_interface(pod_uid), fd, self._bridge, address.ip, self.config.mtu)
             syscalls.setns(fd, syscalls.CLONE_NEWNET)
         finally:
             os.close(fd)

@@ -1,5 +1,5 @@
 """The pod conditions that the node owns: PodReadyToStartContainers, Initialized, Ready, ContainersReady (and
-PodScheduled).
+PodScheduled); PodResizePending and PodResizeInProgress while they hold; DisruptionTarget when the node ends the pod.
 
 Pure.  A condition's lastTransitionTime moves only when its status changes.
 """
@@ -10,15 +10,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from nodeagent.pods.observed import Observed
+from nodeagent.pods.observed import Memory, Observed
 from nodeagent.pods.restart import is_sidecar
 from tiphys.api.core.pod import Pod
 from tiphys.api.times import format_time
 
-OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+RESIZE = ("PodResizePending", "PodResizeInProgress")
+OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", *RESIZE)
 
 
-def conditions(pod: Pod, observed: Observed, status: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
+def conditions(
+    pod: Pod, observed: Observed, memory: Memory, status: Mapping[str, Any], now: datetime
+) -> list[dict[str, Any]]:
     """All conditions of the pod, ours first in upstream's order, then those of others untouched."""
     old = {c["type"]: c for c in status.get("conditions") or []}
     phase = status["phase"]
@@ -30,18 +33,48 @@ def conditions(pod: Pod, observed: Observed, status: Mapping[str, Any], now: dat
         {"type": "Ready", **_ready(pod, containers_ready, old)},
         {"type": "ContainersReady", **containers_ready},
         {"type": "PodScheduled", "status": "True"},
+        *_resize(memory),
+        *_disruption(memory),
     ]
-    result = []
-    for condition in new:
-        before = old.get(condition["type"])
-        if pod.metadata.generation:
-            condition["observedGeneration"] = pod.metadata.generation
-        if before is not None and before.get("status") == condition["status"]:
-            condition["lastTransitionTime"] = before.get("lastTransitionTime") or format_time(now)
-        else:
-            condition["lastTransitionTime"] = format_time(now)
-        result.append(condition)
-    return result + [c for kind, c in old.items() if kind not in OWNED]
+    ours = {condition["type"] for condition in new} | set(OWNED)
+    result = [_dated(pod, condition, old.get(condition["type"]), now) for condition in new]
+    return result + [c for kind, c in old.items() if kind not in ours]
+
+
+def _dated(pod: Pod, condition: dict[str, Any], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    if pod.metadata.generation:
+        condition.setdefault("observedGeneration", pod.metadata.generation)
+    same = before is not None and before.get("status") == condition["status"]
+    since = before.get("lastTransitionTime") if before is not None and same else None
+    condition["lastTransitionTime"] = since or format_time(now)
+    return condition
+
+
+def _resize(memory: Memory) -> list[dict[str, Any]]:
+    """Present while they are true, absent otherwise."""
+    view = memory.resize
+    found: list[dict[str, Any]] = []
+    if view is None:
+        return found
+    if view.pending is not None:
+        pending = {"reason": view.pending.reason, "message": view.pending.message}
+        found.append({"type": RESIZE[0], "status": "True", **pending})
+    if view.in_progress:
+        progress: dict[str, Any] = {"type": RESIZE[1], "status": "True"}
+        if view.error:
+            progress |= {"reason": "Error", "message": view.error}
+        if view.generation:
+            progress["observedGeneration"] = view.generation
+        found.append(progress)
+    return found
+
+
+def _disruption(memory: Memory) -> list[dict[str, Any]]:
+    ending = memory.ending
+    if ending is None or not ending.disruption:
+        return []
+    words = {"reason": "TerminationByKubelet", "message": ending.condition_message or ending.message}
+    return [{"type": "DisruptionTarget", "status": "True", **words}]
 
 
 def _bool(value: bool) -> str:

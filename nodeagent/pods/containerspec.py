@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodeagent.pods import observed
-from nodeagent.pods.environment import command_line, hostname
+from nodeagent.pods.environment import command_line
 from nodeagent.pods.qos import oom_score_adj
 from nodeagent.pods.resources import container_resources
 from nodeagent.pods.restart import grace_seconds, spec_hash
@@ -47,14 +47,15 @@ class Ingredients:
     cgroup_parent: str
     log_path: Path
     message_file: str
-    node_name: str
+    hostname: str  # the one of the pod's UTS namespace
     seccomp_root: Path
     memory_capacity_bytes: int
+    runtime_handler: str = ""
 
 
 def container_spec(pod: Pod, container: Container, given: Ingredients) -> ContainerSpec:
     """Raises ConfigError for a command line that is empty."""
-    env = merged_env(given.image.env, given.env, hostname(pod, given.node_name))
+    env = merged_env(given.image.env, given.env, given.hostname)
     return ContainerSpec(
         id=given.container_id,
         pod_uid=pod.metadata.uid,
@@ -72,7 +73,8 @@ def container_spec(pod: Pod, container: Container, given: Ingredients) -> Contai
         user=given.user,
         mounts=tuple(given.mounts),
         namespaces=given.namespaces,
-        hostname=hostname(pod, given.node_name),
+        runtime_handler=given.runtime_handler,
+        hostname=given.hostname,
         cgroup_parent=given.cgroup_parent,
         resources=container_resources(container),
         oom_score_adj=oom_score_adj(pod, container, given.memory_capacity_bytes),

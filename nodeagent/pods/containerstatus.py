@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from nodeagent.pods.observed import Memory, Observed, ObservedContainer, Waiting
 from nodeagent.pods.restart import is_sidecar
@@ -16,15 +16,17 @@ from tiphys.api.core.container import Container
 from tiphys.api.core.pod import Pod
 from tiphys.api.times import format_time
 
+Kind = Literal["init", "container", "ephemeral"]
 SCHEME = "tiphys://"
 _LOST = "The container could not be located when the pod was terminated.  The container used to be Running"
 
 
 def container_status(
-    pod: Pod, container: Container, observed: Observed, memory: Memory, old: Mapping[str, Any], *, init: bool
+    pod: Pod, container: Container, observed: Observed, memory: Memory, old: Mapping[str, Any], *, kind: Kind
 ) -> dict[str, Any]:
     """ContainerStatus of `container` as a wire dict; `old` is what the API says now ({} when nothing)."""
     latest = observed.latest(container.name)
+    init = kind == "init"
     default = Waiting("PodInitializing" if pod.spec.initContainers else "ContainerCreating")
     waiting = memory.waiting.get(container.name)
     if latest is None:
@@ -47,9 +49,10 @@ def container_status(
         status["state"] = {"running": {"startedAt": _time(latest.started_at)}}
         status["started"] = probe.started if probe else True
         status["ready"] = (probe.ready and probe.started) if probe else True
-        if init and not is_sidecar(container):
-            status["ready"] = False
-        _describe_running(container, status)
+        if kind == "ephemeral" or (init and not is_sidecar(container)):
+            status["ready"] = False  # nothing is served by it
+        if kind == "ephemeral":
+            status["started"] = False
     elif latest.exited and waiting is not None:
         status["state"] = _waiting(waiting)
         last = terminated(latest)
@@ -59,6 +62,7 @@ def container_status(
     else:
         status["state"] = _waiting(waiting or default)
     status["lastState"] = last
+    _describe(container, latest, memory, status)
     return status
 
 
@@ -77,11 +81,23 @@ def terminated(container: ObservedContainer) -> dict[str, Any]:
     return {"terminated": {key: value for key, value in state.items() if value is not None}}
 
 
-def _describe_running(container: Container, status: dict[str, Any]) -> None:
-    resources = container.resources.to_dict()
-    status["resources"] = resources
-    if resources.get("requests"):
-        status["allocatedResources"] = dict(resources["requests"])
+def _describe(container: Container, latest: ObservedContainer, memory: Memory, status: dict[str, Any]) -> None:
+    """What the container has: resources, mounts, user, stop signal."""
+    asked = container.resources.to_dict()
+    view = memory.resize
+    allocated = dict(view.allocated.get(container.name, asked)) if view is not None else asked
+    actuated = dict(view.actuated.get(container.name, allocated)) if view is not None else asked
+    if latest.running:
+        status["resources"] = actuated
+    if allocated.get("requests"):
+        status["allocatedResources"] = dict(allocated["requests"])
+    if latest.user is not None:
+        uid, gid, groups = latest.user
+        status["user"] = {
+            "linux": {"uid": uid, "gid": gid, "supplementalGroups": [gid, *(g for g in groups if g != gid)]}
+        }
+    if container.lifecycle is not None and container.lifecycle.stopSignal:
+        status["stopSignal"] = container.lifecycle.stopSignal
     mounts = [
         {"name": m.name, "mountPath": m.mountPath}
         | ({"readOnly": True, "recursiveReadOnly": "Disabled"} if m.readOnly else {})

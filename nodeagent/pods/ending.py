@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nodeagent.pods.admission import is_static
 from nodeagent.pods.hooks import stop_container
 from nodeagent.pods.node import Node, field_of
 from nodeagent.pods.observed import LABEL_GRACE_SECONDS, Observed
@@ -96,6 +97,9 @@ async def finish_deletion(node: Node, pod: Pod, observed: Observed) -> None:
     """
     uid = pod.metadata.uid
     await _give_back(node, uid, observed)
+    if is_static(pod):
+        await node.static.finished(pod)
+        return
     try:
         await node.client.delete(Pod, pod.metadata.name, pod.metadata.namespace, uid=uid, grace_period_seconds=0)
     except ApiError as error:
@@ -116,6 +120,7 @@ async def clean_up(node: Node, pod_uid: str, pod: Pod | None, observed: Observed
 async def _give_back(node: Node, pod_uid: str, observed: Observed) -> None:
     node.images.forget(pod_uid)
     node.tokens.forget(pod_uid)
+    node.admissions.forget(pod_uid)
     for container in observed.containers:
         await node.runtime.remove(container.id)
     await node.sandboxes.remove(pod_uid)

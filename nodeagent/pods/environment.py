@@ -18,6 +18,8 @@ from tiphys.api.core.env import EnvVar, EnvVarSource
 from tiphys.api.core.pod import Pod
 from tiphys.api.core.service import Service
 
+MAX_HOSTNAME = 64  # of the kernel
+
 
 class ConfigError(Exception):
     """CreateContainerConfigError: the text is the message in the container's status."""
@@ -116,7 +118,7 @@ def _key_value(pod: Pod, source: EnvVarSource, sources: Sources) -> str | None:
         key, optional, name = source.secretKeyRef.key, source.secretKeyRef.optional, source.secretKeyRef.name
         data, kind, word = sources.secrets.get(name), "secret", "Secret"
     else:
-        return ""
+        raise ConfigError("env from a file (fileKeyRef) is not supported on this node")
     if data is not None and key in data:
         return _text(data[key])
     if optional:
@@ -127,7 +129,7 @@ def _key_value(pod: Pod, source: EnvVarSource, sources: Sources) -> str | None:
 
 
 def _container_named(pod: Pod, name: str) -> Container | None:
-    return next((c for c in [*pod.spec.containers, *pod.spec.initContainers] if c.name == name), None)
+    return next((c for c in [*pod.spec.containers, *pod.spec.initContainers] if name and c.name == name), None)
 
 
 def _text(value: bytes) -> str:
@@ -192,17 +194,33 @@ def command_line(
 
 
 def hostname(pod: Pod, node_name: str) -> str:
-    """The name in the pod's UTS namespace: hostnameOverride, hostname or the pod's name, at most 63 characters."""
+    """The pod's short name: hostnameOverride as it is, else hostname or the pod's name, at most 63 characters."""
     if pod.spec.hostNetwork:
         return node_name
+    if pod.spec.hostnameOverride is not None:
+        return pod.spec.hostnameOverride
     return (pod.spec.hostname or pod.metadata.name)[:63].rstrip("-.")
 
 
 def domain(pod: Pod, cluster_domain: str) -> str:
     """The pod's own domain; "" without a subdomain."""
-    if not pod.spec.subdomain:
+    if not pod.spec.subdomain or pod.spec.hostnameOverride is not None:
         return ""
     return f"{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{cluster_domain}"
+
+
+def kernel_hostname(pod: Pod, node_name: str, cluster_domain: str) -> str:
+    """The name in the pod's UTS namespace: with setHostnameAsFQDN the whole one.  ConfigError if that is too long."""
+    short, own_domain = hostname(pod, node_name), domain(pod, cluster_domain)
+    if not pod.spec.setHostnameAsFQDN or not own_domain or pod.spec.hostNetwork:
+        return short
+    full = f"{short}.{own_domain}"
+    if len(full) > MAX_HOSTNAME:
+        raise ConfigError(
+            f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {full} is too long "
+            f"({MAX_HOSTNAME} characters is the max, {len(full)} characters requested)"
+        )
+    return full
 
 
 def object_bytes(data: Mapping[str, object], *, base64_encoded: bool) -> dict[str, bytes]:

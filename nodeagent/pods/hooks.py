@@ -27,7 +27,9 @@ async def run_hook(
     if handler.exec is not None:
         return await handlers.run_exec(node.runtime, container_id, list(handler.exec.command), limit_seconds)
     if handler.httpGet is not None:
-        return await handlers.http_get(node.http, handler.httpGet, container, pod_ip, limit_seconds)
+        return await handlers.http_get(
+            node.http, handler.httpGet, container, pod_ip, limit_seconds, agent="kube-lifecycle/1.36"
+        )
     return True, ""
 
 

@@ -55,11 +55,21 @@ def resolv_conf(pod: Pod, dns: ClusterDNS) -> str:
         options = [name if value in (None, "") else f"{name}:{value}" for name, value in merged.items()]
     lines = []
     if search:
-        lines.append("search " + " ".join(search[:32]))
+        lines.append("search " + " ".join(_fitting(search)))
     lines += [f"nameserver {server}" for server in servers[:3]]
     if options:
         lines.append("options " + " ".join(options))
     return "".join(line + "\n" for line in lines)
+
+
+def _fitting(search: Sequence[str]) -> list[str]:
+    """As many as a resolver takes: 32 domains, 2048 characters."""
+    kept: list[str] = []
+    for name in search[:32]:
+        if len(" ".join([*kept, name])) > 2048:
+            break
+        kept.append(name)
+    return kept
 
 
 def _by_policy(pod: Pod, dns: ClusterDNS) -> tuple[list[str], list[str], list[str]]:

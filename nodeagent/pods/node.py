@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nodeagent.metrics.families import AgentMetrics
+from nodeagent.pods.admissions import Admissions
 from nodeagent.pods.containerspec import ImageFacts
 from nodeagent.pods.downward import NodeFacts
+from nodeagent.pods.mirrors import StaticPods
 from nodeagent.pods.netfiles import ClusterDNS
 from nodeagent.pods.objects import ReferencedObjects
 from nodeagent.pods.observed import Waiting
@@ -77,6 +79,8 @@ class Node:
     seccomp_root: Path
     memory_capacity_bytes: int
     new_container_id: Callable[[], str]
+    admissions: Admissions
+    static: StaticPods
 
     def log_dir(self, pod: Pod) -> Path:
         meta = pod.metadata

@@ -90,11 +90,13 @@ class ReferencedObjects:
 
     async def release(self, pod_uid: str) -> None:
         """The pod refers to nothing any more."""
+        idle = []  # all of them leave the table before the first wait: another pod may be released, or come, meanwhile
         for reference, watched in list(self._watched.items()):
             watched.pods.discard(pod_uid)
             if not watched.pods:
-                del self._watched[reference]
-                await watched.informer.stop()
+                idle.append(self._watched.pop(reference))
+        for watched in idle:
+            await watched.informer.stop()
 
     async def close(self) -> None:
         for watched in self._watched.values():

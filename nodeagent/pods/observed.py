@@ -45,6 +45,7 @@ class ObservedContainer:
     image_id: str = ""
     spec_hash: str = ""
     reason: str = ""  # the runtime's own word for the end, e.g. ContainerStatusUnknown
+    user: tuple[int, int, tuple[int, ...]] | None = None  # uid, gid, supplementary groups of the first process
 
     @property
     def running(self) -> bool:
@@ -93,6 +94,7 @@ class ProbeView:
     started: bool = True
     ready: bool = True
     kill_reason: str = ""  # "" or the sentence of the Killing event: the liveness or startup probe wants a restart
+    kill_grace_seconds: int | None = None  # of the probe that wants it; None: the pod's
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,37 @@ class Waiting:
 
     reason: str
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why this node ends a pod by itself (eviction, preemption, shutdown); the pod becomes Failed with these words."""
+
+    reason: str
+    message: str
+    grace_seconds: int | None = None  # at most this; None: what the pod says
+    disruption: bool = True  # the pod gets the condition DisruptionTarget
+    condition_message: str = ""  # of that condition, where it says something else
+    event: bool = True  # a Warning with reason and message
+
+
+@dataclass(frozen=True)
+class ResizeView:
+    """How far the resources of a pod are from what its spec asks; names are containers', values wire ResourceLists.
+
+    `allocated` is what the node has agreed to, `actuated` what the running container has.
+    """
+
+    allocated: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    actuated: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    generation: int = 0  # of the pod whose resources are allocated
+    pending: Waiting | None = None  # Deferred or Infeasible, and why
+    error: str = ""  # why the last attempt to actuate failed
+    restart: frozenset[str] = frozenset()  # containers that get theirs by a restart
+
+    @property
+    def in_progress(self) -> bool:
+        return any(self.allocated.get(name) != has for name, has in self.actuated.items())
 
 
 @dataclass(frozen=True)
@@ -120,3 +153,6 @@ class Memory:
     probes: Mapping[str, ProbeView] = field(default_factory=dict)
     stopping: frozenset[str] = frozenset()  # container ids being stopped
     rejected: Waiting | None = None  # the node does not admit this pod
+    ending: Ending | None = None  # the node ends this pod
+    replaced: frozenset[str] = frozenset()  # container ids that were stopped to become another attempt
+    resize: ResizeView | None = None

@@ -45,6 +45,7 @@ def observed_container(status: ContainerStatus) -> ObservedContainer:
         image_id=spec.image_id,
         spec_hash=spec.labels.get(labels.LABEL_SPEC_HASH, ""),
         reason=status.reason,
+        user=(spec.user.uid, spec.user.gid, spec.user.groups),
     )
 
 

@@ -44,6 +44,7 @@ class Kill:
     name: str
     message: str
     grace_seconds: int
+    replace: bool = False  # another attempt is to follow
 
 
 @dataclass
@@ -109,7 +110,8 @@ def _end(pod: Pod, observed: Observed, memory: Memory, actions: Actions) -> None
     for container in stop:
         if container.id not in memory.stopping:
             message = f"Stopping container {container.name}"
-            actions.kill.append(Kill(container.id, container.name, message, grace_seconds(pod)))
+            grace = grace_seconds(pod, memory.ending)
+            actions.kill.append(Kill(container.id, container.name, message, grace))
     actions.remove_sandbox = not running and observed.sandbox is not None
 
 
@@ -133,8 +135,11 @@ def _run(pod: Pod, observed: Observed, memory: Memory, now: datetime, actions: A
 
 
 def _start_ephemeral(pod: Pod, observed: Observed, actions: Actions) -> None:
+    """Each once: an ephemeral container that has ended, or whose record is gone, is never started again."""
+    ran = {status.name for status in pod.status.ephemeralContainerStatuses if status.containerID}
     for container in pod.spec.ephemeralContainers:
-        if observed.latest(container.name) is None:
+        latest = observed.latest(container.name)
+        if (latest is None and container.name not in ran) or (latest is not None and latest.state == "created"):
             actions.start.append(Start(container.name, kind="ephemeral"))
 
 
@@ -152,7 +157,7 @@ def _init_containers(pod: Pod, observed: Observed, memory: Memory, now: datetime
             continue
         if initialized or (latest is not None and latest.exited and latest.exit_code == 0):
             continue
-        if latest is None or (latest.exited and init_restarts(pod, container)):
+        if latest is None or (latest.exited and init_restarts(pod, container, latest)):
             _try_start(pod, container, latest, memory, now, actions, kind="init")
         elif latest.state == "created":
             actions.start.append(Start(container.name, latest.attempt, "init"))
@@ -175,22 +180,26 @@ def _container(
     if latest is None:
         _try_start(pod, container, None, memory, now, actions, kind=kind)
     elif latest.exited:
-        if kind == "sidecar" or restarts(pod, container, latest):
+        if kind == "sidecar" or restarts(pod, container, latest, memory.replaced):
             _try_start(pod, container, latest, memory, now, actions, kind=kind)
     elif latest.state == "created":
         # The agent died between create and start: the same attempt goes on.
         actions.start.append(Start(container.name, latest.attempt, kind))
     elif latest.id not in memory.stopping:
-        message = _why_replace(container, latest, memory)
+        message, grace = _why_replace(container, latest, memory)
         if message:
-            actions.kill.append(Kill(latest.id, container.name, message, grace_seconds(pod)))
+            wanted = grace_seconds(pod) if grace is None else grace
+            actions.kill.append(Kill(latest.id, container.name, message, wanted, replace=True))
 
 
-def _why_replace(container: Container, latest: ObservedContainer, memory: Memory) -> str:
+def _why_replace(container: Container, latest: ObservedContainer, memory: Memory) -> tuple[str, int | None]:
+    """(the sentence of the Killing event or "", grace in seconds or None for the pod's)."""
     if latest.spec_hash and latest.spec_hash != spec_hash(container):
-        return f"Container {container.name} definition changed, will be restarted"
+        return f"Container {container.name} definition changed, will be restarted", None
+    if memory.resize is not None and container.name in memory.resize.restart:
+        return f"Container {container.name} resize requires restart", None
     probe = memory.probes.get(container.name)
-    return probe.kill_reason if probe is not None else ""
+    return (probe.kill_reason, probe.kill_grace_seconds) if probe is not None else ("", None)
 
 
 def _try_start(

@@ -10,13 +10,13 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from nodeagent.pods import handlers
+from nodeagent.pods import grpchealth, handlers
 from nodeagent.pods.node import Node
 from nodeagent.pods.observed import ProbeView
 from nodeagent.pods.probedecision import ProbeType, Streak, kill_message, observe, period_seconds, timeout_seconds
 from tiphys.api.core.container import Container
 from tiphys.api.core.pod import Pod
-from tiphys.api.core.probes import Probe
+from tiphys.api.core.probes import HTTPGetAction, Probe
 
 
 class ContainerProbes:
@@ -60,6 +60,12 @@ class ContainerProbes:
             task.cancel()
         self._tasks.clear()
 
+    def stop_restarting(self) -> None:
+        """The pod is being deleted: only readiness matters from now on."""
+        for task in [task for task in self._tasks if not task.get_name().startswith("probe Readiness")]:
+            task.cancel()
+            self._tasks.remove(task)
+
     @property
     def started(self) -> bool:
         return self.hook_done and ("Startup" not in self.streaks or self.streaks["Startup"].verdict is True)
@@ -67,12 +73,14 @@ class ContainerProbes:
     @property
     def view(self) -> ProbeView:
         ready = self.started and ("Readiness" not in self.streaks or self.streaks["Readiness"].verdict is True)
-        reason = ""
-        for kind in ("Startup", "Liveness"):
+        reason, grace = "", None
+        kinds: tuple[ProbeType, ...] = ("Startup", "Liveness")
+        for kind in kinds:
             streak = self.streaks.get(kind)
             if streak is not None and streak.verdict is False:
                 reason = kill_message(self.container.name, kind)
-        return ProbeView(self.started, ready, reason)
+                grace = self.probes[kind].terminationGracePeriodSeconds
+        return ProbeView(self.started, ready, reason, grace)
 
     async def _run(self, kind: ProbeType, probe: Probe) -> None:
         period = period_seconds(probe)
@@ -83,7 +91,7 @@ class ContainerProbes:
         while True:
             if kind == "Startup" or self.started:
                 before = self.view
-                success, output = await self._once(probe)
+                success, output = await self._once(kind, probe)
                 self.streaks[kind] = observe(self.streaks[kind], success, probe)
                 if not success:
                     self._report(kind, output)
@@ -93,12 +101,22 @@ class ContainerProbes:
                     return
             await asyncio.sleep(period if kind == "Startup" or self.started else min(period, 1.0))
 
-    async def _once(self, probe: Probe) -> tuple[bool, str]:
+    async def _http(self, kind: ProbeType, action: HTTPGetAction, limit: float) -> tuple[bool, str]:
+        http, container = self.node.http, self.container
+        success, output = await handlers.http_get(http, action, container, self.pod_ip, limit, follow=True)
+        if success and output.startswith(handlers.REDIRECTED):
+            message = f"{kind} probe warning: {output}"
+            self.node.event(self.pod, "Warning", "ProbeWarning", message, container.name)
+        return success, output
+
+    async def _once(self, kind: ProbeType, probe: Probe) -> tuple[bool, str]:
         limit = timeout_seconds(probe)
         if probe.exec is not None:
             return await handlers.run_exec(self.node.runtime, self.container_id, list(probe.exec.command), limit)
         if probe.httpGet is not None:
-            return await handlers.http_get(self.node.http, probe.httpGet, self.container, self.pod_ip, limit)
+            return await self._http(kind, probe.httpGet, limit)
+        if probe.grpc is not None:
+            return await grpchealth.check(self.pod_ip, probe.grpc.port, probe.grpc.service or "", limit)
         if probe.tcpSocket is not None:
             port = handlers.port_number(probe.tcpSocket.port, self.container)
             return await handlers.tcp_connect(probe.tcpSocket.host or self.pod_ip, port, limit)

@@ -53,6 +53,8 @@ class PodProbes:
                 )
                 probes.start()
             probes.hook_done = container.name not in hooks
+            if pod.metadata.deletionTimestamp:
+                probes.stop_restarting()
         for name in [name for name in self._running if name not in alive]:
             self._running.pop(name).stop()
 

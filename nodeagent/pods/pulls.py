@@ -32,6 +32,7 @@ from tiphys.logs import fields
 _log = logging.getLogger(__name__)
 
 SHOW_ERROR_SECONDS = 2.0  # how long the container waits with ErrImagePull before it says ImagePullBackOff
+NEVER = "ErrImageNeverPull"
 NOT_YET = Waiting("")  # the pull is under way: the container waits for the usual reason
 
 EventSink = Callable[[Pod, str, str, str, str], None]  # pod, type, reason, message, container
@@ -77,28 +78,37 @@ class PodImages:
         present = self._store.get(name)
         policy = container.imagePullPolicy or "IfNotPresent"
         if present is not None and policy != "Always":
-            message = f'Container image "{name}" already present on machine and can be accessed by the pod'
-            self._event(pod, "Normal", "Pulled", message, container.name)
-            return image_facts(present)
+            if self._store.open_to_all(present.id):
+                self._present(pod, container)
+                return image_facts(present)
+            return self._pull(pod, container, state, wake, present)
         if policy == "Never":
             message = f'Container image "{name}" is not present with pull policy of Never'
             self._event(pod, "Warning", "ErrImageNeverPull", message, container.name)
             return Waiting("ErrImageNeverPull", message)
         return self._pull(pod, container, state, wake)
 
-    def _pull(self, pod: Pod, container: Container, state: _Pull, wake: Callable[[], None]) -> Waiting:
+    def _present(self, pod: Pod, container: Container) -> None:
+        message = f'Container image "{container.image}" already present on machine and can be accessed by the pod'
+        self._event(pod, "Normal", "Pulled", message, container.name)
+
+    def _pull(
+        self, pod: Pod, container: Container, state: _Pull, wake: Callable[[], None], present: Image | None = None
+    ) -> Waiting:
+        """Bring the image, or with `present` make sure that the pod may have the one that is here."""
         if state.task is not None:
             return NOT_YET
         if state.error is not None and state.backoff is not None:
             passed = self._clock.monotonic() - state.failed_at
-            if passed < SHOW_ERROR_SECONDS:
+            if passed < (state.backoff.seconds if state.error.reason == NEVER else SHOW_ERROR_SECONDS):
                 self._wake_after(state, SHOW_ERROR_SECONDS - passed, wake)
-                return Waiting(state.error.reason, state.error.rpc_message)
-            if passed < state.backoff.seconds:
+                never = state.error.reason == NEVER
+                return Waiting(state.error.reason, state.error.message if never else state.error.rpc_message)
+            if passed < state.backoff.seconds and state.error.reason != NEVER:
                 self._wake_after(state, state.backoff.seconds - passed, wake)
                 return self._held_back(pod, container, state)
-        self._event(pod, "Normal", "Pulling", f'Pulling image "{container.image}"', container.name)
-        state.task = asyncio.create_task(self._run(pod, container, state, wake), name=f"pull {container.image}")
+        work = self._run(pod, container, state, wake, present)
+        state.task = asyncio.create_task(work, name=f"pull {container.image}")
         return NOT_YET
 
     def _held_back(self, pod: Pod, container: Container, state: _Pull) -> Waiting:
@@ -116,10 +126,24 @@ class PodImages:
             state.timer.cancel()
         state.timer = asyncio.get_running_loop().call_later(seconds + 0.01, wake)
 
-    async def _run(self, pod: Pod, container: Container, state: _Pull, wake: Callable[[], None]) -> None:
+    async def _run(
+        self, pod: Pod, container: Container, state: _Pull, wake: Callable[[], None], present: Image | None
+    ) -> None:
         started = self._clock.monotonic()
         try:
-            image = await self._store.pull(container.image, await self._credentials(pod))
+            if present is None:
+                self._event(pod, "Normal", "Pulling", f'Pulling image "{container.image}"', container.name)
+            credentials = await self._credentials(pod)
+            if present is not None:
+                if self._store.accessible(present.id, container.image, credentials):
+                    self._present(pod, container)
+                    state.image, state.error, state.backoff = present, None, None
+                    return
+                if container.imagePullPolicy == "Never":
+                    text = f'Container image "{container.image}" is present with pull policy of Never'
+                    raise ImagePullError(f"{text} but does not have the proper credentials to be used", reason=NEVER)
+                self._event(pod, "Normal", "Pulling", f'Pulling image "{container.image}"', container.name)
+            image = await self._store.pull(container.image, credentials)
         except ImagePullError as error:
             self._failed(pod, container, state, error)
         except Exception as error:
@@ -141,8 +165,11 @@ class PodImages:
         now = self._clock.now()
         state.error, state.failed_at, state.announced = error, self._clock.monotonic(), False
         state.backoff = backoff.next_entry(state.backoff, now, now)
-        message = f'Failed to pull image "{container.image}": {error.rpc_message}'
-        self._event(pod, "Warning", "Failed", message, container.name)
+        if error.reason == NEVER:
+            self._event(pod, "Warning", NEVER, error.message, container.name)
+        else:
+            message = f'Failed to pull image "{container.image}": {error.rpc_message}'
+            self._event(pod, "Warning", "Failed", message, container.name)
         self._event(pod, "Warning", "Failed", f"Error: {error.reason}", container.name)
 
     async def _credentials(self, pod: Pod) -> list[Credential]:

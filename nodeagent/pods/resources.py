@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nodeagent.pods.qos import request_milli_cpu
 from nodeagent.pods.restart import is_sidecar
-from nodeagent.runtime.cgroups import cpu_quota_us, cpu_shares
+from nodeagent.runtime.cgroups import cpu_quota_us, cpu_shares, hugepage_size
 from nodeagent.runtime.interface import Resources
 from tiphys.api.core.container import Container
 from tiphys.api.core.pod import Pod
@@ -23,7 +23,14 @@ def container_resources(container: Container, pids_limit: int = POD_PIDS_LIMIT) 
         cpu_quota_us=cpu_quota_us(milli(limits["cpu"])) if limits.get("cpu") else 0,
         memory_limit_bytes=value(limits["memory"]) if limits.get("memory") else 0,
         pids_limit=pids_limit,
+        hugepage_limits=_hugepages(limits),
     )
+
+
+def _hugepages(limits: Mapping[str, str]) -> dict[str, int]:
+    prefix = "hugepages-"
+    found = {name: amount for name, amount in limits.items() if name.startswith(prefix)}
+    return {hugepage_size(name.removeprefix(prefix)): value(amount) for name, amount in found.items()}
 
 
 def pod_resources(pod: Pod, pids_limit: int = POD_PIDS_LIMIT) -> Resources:

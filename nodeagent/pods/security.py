@@ -5,16 +5,42 @@ Pure but for `run_as`, which reads the image's user database through the reader 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from nodeagent.pods.environment import ConfigError
-from nodeagent.runtime.interface import Security, User, UserNotFound
+from nodeagent.runtime.interface import SandboxSpec, Security, User, UserNotFound
+from nodeagent.runtime.sysctls import forbidden
 from nodeagent.runtime.users import ReadFile, resolve_user
 from tiphys.api.core.container import Container
 from tiphys.api.core.pod import Pod
 
 SeccompType = Literal["RuntimeDefault", "Unconfined", "Localhost"]
+
+
+def sandbox_spec(pod: Pod, hostname: str, cgroup_parent: str, runtime_handler: str = "") -> SandboxSpec:
+    """What the pod says of its namespaces."""
+    context = pod.spec.securityContext
+    return SandboxSpec(
+        pod_uid=pod.metadata.uid,
+        hostname=hostname,
+        host_network=pod.spec.hostNetwork,
+        host_ipc=pod.spec.hostIPC,
+        host_pid=pod.spec.hostPID,
+        share_pid=bool(pod.spec.shareProcessNamespace),
+        user_namespace=pod.spec.hostUsers is False,
+        sysctls={s.name: s.value for s in context.sysctls} if context is not None else {},
+        cgroup_parent=cgroup_parent,
+        runtime_handler=runtime_handler,
+    )
+
+
+def forbidden_sysctl(pod: Pod, allowed_unsafe: Collection[str] = ()) -> str:
+    """ "" or why the node does not admit the pod (reason sysctls.REASON), in upstream's words."""
+    context = pod.spec.securityContext
+    names = [s.name for s in context.sysctls] if context is not None else []
+    return forbidden(names, host_network=pod.spec.hostNetwork, host_ipc=pod.spec.hostIPC, allowed_unsafe=allowed_unsafe)
 
 
 def run_as(pod: Pod, container: Container, image_user: str, read: ReadFile) -> User:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nodeagent.pods.containerspec import ImageFacts, Ingredients, container_spec
@@ -19,7 +20,7 @@ from nodeagent.pods.observed import Observed, ObservedContainer, Waiting
 from nodeagent.pods.plan import Start
 from nodeagent.pods.restart import spec_hash
 from nodeagent.pods.security import run_as
-from nodeagent.runtime.interface import Mount, NotExecutable, RuntimeFailure, Sandbox
+from nodeagent.runtime.interface import Mount, NotExecutable, PodNamespaces, RuntimeFailure, Sandbox
 from nodeagent.runtime.users import read_from_layers
 from nodeagent.volumes.manager import MountedVolume
 from nodeagent.volumes.payload import VolumeError
@@ -57,10 +58,11 @@ async def start_container(
     if made is not None and made.state == "created" and made.attempt == start.attempt:
         container_id = made.id
     else:
+        await _fill_image_volumes(node, pod, container, volumes, wake)
         image = node.images.ensure(pod, container, wake)
         if isinstance(image, Waiting):
             raise CannotStart(image)
-        container_id = await _create(node, pod, container, start, image, sandbox, volumes, cgroup_parent)
+        container_id = await _create(node, pod, container, start, image, observed, sandbox, volumes, cgroup_parent)
         node.event(pod, "Normal", "Created", "Container created", container.name, field)
     try:
         with node.metrics.operation("start_container"):
@@ -73,12 +75,33 @@ async def start_container(
     return container_id
 
 
+async def _fill_image_volumes(
+    node: Node, pod: Pod, container: Container, volumes: Mapping[str, MountedVolume], wake: Callable[[], None]
+) -> None:
+    """The volumes of images that the container mounts: pulled like its own image.  Raises CannotStart."""
+    mounted = {mount.name for mount in container.volumeMounts}
+    for volume in pod.spec.volumes:
+        if volume.image is None or volume.name not in mounted or volume.name not in volumes:
+            continue
+        if node.volumes.has_image(volumes[volume.name]):
+            continue
+        wanted = {"image": volume.image.reference, "imagePullPolicy": volume.image.pullPolicy}
+        image = node.images.ensure(pod, Container.model_validate({"name": "", **wanted}), wake)
+        if isinstance(image, Waiting):
+            raise CannotStart(image)
+        try:
+            await node.volumes.mount_image(volumes[volume.name], image.id, image.layers)
+        except (VolumeError, OSError) as error:
+            raise CannotStart(Waiting("CreateContainerError", str(error)), f"Error: {error}") from error
+
+
 async def _create(
     node: Node,
     pod: Pod,
     container: Container,
     start: Start,
     image: ImageFacts,
+    observed: Observed,
     sandbox: Sandbox,
     volumes: Mapping[str, MountedVolume],
     cgroup_parent: str,
@@ -99,11 +122,12 @@ async def _create(
                 env=env,
                 mounts=[*mounts, *more],
                 user=user,
-                namespaces=sandbox.namespaces,
+                namespaces=_namespaces(container, observed, sandbox),
                 cgroup_parent=cgroup_parent,
                 log_path=_log_path(node, pod, container, start.attempt),
                 message_file=str(message_file),
-                node_name=node.facts().name,
+                hostname=sandbox.hostname,
+                runtime_handler=sandbox.runtime_handler,
                 seccomp_root=node.seccomp_root,
                 memory_capacity_bytes=node.memory_capacity_bytes,
             ),
@@ -118,6 +142,17 @@ async def _create(
     except RuntimeFailure as error:
         raise CannotStart(Waiting("CreateContainerError", str(error)), f"Error: {error}") from error
     return container_id
+
+
+def _namespaces(container: Container, observed: Observed, sandbox: Sandbox) -> PodNamespaces:
+    """The pod's; an ephemeral container sees the processes of its target, where that has some of its own."""
+    target = getattr(container, "targetContainerName", "")
+    if not target or sandbox.namespaces.pid:
+        return sandbox.namespaces
+    latest = observed.latest(target)
+    if latest is None or not latest.running:
+        raise ConfigError(f'the target container "{target}" does not run')
+    return replace(sandbox.namespaces, pid=f"container:{latest.id}")
 
 
 def _stillborn(node: Node, container: Container, start: Start, container_id: str, error: RuntimeFailure) -> CannotStart:

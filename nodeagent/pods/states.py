@@ -1,13 +1,15 @@
 """The states of a pod on this node, as a table.
 
-    state         what holds                                               next
-    Waiting       admitted; sandbox or volumes are not there yet           Initializing Running Terminating Removed
-    Initializing  the sandbox is there; an init container has to succeed   Running Waiting Finished Terminating Removed
-    Running       the init containers are done; containers run or restart  Finished Waiting Terminating Removed
-    Finished      succeeded, failed or rejected: nothing starts again      Terminating Removed
-    Terminating   deletion was asked for; containers are still alive       Terminated Removed
-    Terminated    deletion was asked for; every container is dead          Removed
-    Removed       the API no longer has the pod: everything of it must go  -
+    state         what holds
+    Waiting       admitted; sandbox or volumes are not there yet
+    Initializing  the sandbox is there; an init container has to succeed
+    Running       the init containers are done; containers run or restart
+    Finished      succeeded, failed, rejected or ended by the node: nothing starts again
+    Terminating   deletion was asked for; containers are still alive
+    Terminated    deletion was asked for; every container is dead
+    Removed       the API no longer has the pod: everything of it must go
+
+`TRANSITIONS` says which follows which; `diagram` draws it.
 
 What must stay true: the state is derived (`state_of`), never stored, so a restarted agent is in the right one at
 once; a pod never leaves Finished, Terminating, Terminated or Removed towards a state that starts containers.
@@ -52,10 +54,19 @@ def state_of(pod: Pod | None, observed: Observed, memory: Memory, age_seconds: f
         return PodState.REMOVED
     if pod.metadata.deletionTimestamp:
         return PodState.TERMINATING if observed.running() else PodState.TERMINATED
-    if pod.status.phase in ("Succeeded", "Failed") or memory.rejected is not None or deadline_passed(pod, age_seconds):
+    if pod.status.phase in ("Succeeded", "Failed") or memory.rejected is not None or memory.ending is not None:
         return PodState.FINISHED
-    if failed_for_good(pod, observed) or finished_for_good(pod, observed):
+    if deadline_passed(pod, age_seconds) or failed_for_good(pod, observed):
+        return PodState.FINISHED
+    if finished_for_good(pod, observed, memory.replaced):
         return PodState.FINISHED
     if observed.sandbox is None or not observed.sandbox.ready:
         return PodState.WAITING
     return PodState.RUNNING if init_containers_done(pod, observed, memory) else PodState.INITIALIZING
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the documents."""
+    lines = ["stateDiagram-v2", f"    [*] --> {PodState.WAITING}"]
+    lines += [f"    {state} --> {after}" for state in PodState for after in PodState if after in TRANSITIONS[state]]
+    return "\n".join([*lines, f"    {PodState.REMOVED} --> [*]", ""])

@@ -44,7 +44,8 @@ def bare(value: Any) -> Any:
 
 def _conditions(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     known = {c["type"]: c for c in old}
-    changed = []
+    kept = {condition["type"] for condition in new}
+    changed: list[dict[str, Any]] = [{"type": kind, "$patch": "delete"} for kind in known if kind not in kept]
     for condition in new:
         before = known.get(condition["type"], {})
         if bare(before) != bare(condition):

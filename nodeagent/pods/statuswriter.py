@@ -28,6 +28,7 @@ class StatusWriter:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._ours: Pod | None = None
+        self._first: tuple[Pod, Mapping[str, Any]] | None = None  # written before the newest one
         self._wanted: tuple[Pod, Mapping[str, Any]] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -41,11 +42,14 @@ class StatusWriter:
         self._ours = None
         return pod
 
-    def put(self, pod: Pod, status: Mapping[str, Any]) -> None:
-        """Make the API say `status`, soon."""
+    def put(self, pod: Pod, status: Mapping[str, Any], *, surely: bool = False) -> None:
+        """Make the API say `status`, soon; `surely`: also when a newer one comes before it is written."""
         if self._task is None and status_patch(pod.metadata.uid, pod.status.to_dict(), status) is None:
             return
-        self._wanted = (pod, status)
+        if surely:
+            self._first, self._wanted = (pod, status), None
+        else:
+            self._wanted = (pod, status)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"status {pod.metadata.namespace}/{pod.metadata.name}")
 
@@ -62,9 +66,12 @@ class StatusWriter:
     async def _run(self) -> None:
         delay = FIRST_RETRY_SECONDS
         try:
-            while self._wanted is not None:
-                pod, status = self._wanted
-                self._wanted = None
+            while (chosen := self._first or self._wanted) is not None:
+                pod, status = chosen
+                if self._first is not None:
+                    self._first = None
+                else:
+                    self._wanted = None
                 try:
                     await self._write(pod, status)
                     delay = FIRST_RETRY_SECONDS

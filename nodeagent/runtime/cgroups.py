@@ -63,6 +63,7 @@ class Cgroups:
 
     def __init__(self, root: str = "tiphys", mount: Path = Path("/sys/fs/cgroup")) -> None:
         self.root = "/" + root.strip("/")
+        mount_missing_hugetlb(mount)  # first, so that it is among the hierarchies
         self.v2 = (mount / "cgroup.controllers").exists()
         self._hierarchies: dict[str, Path] = {"": mount} if self.v2 else _v1_hierarchies(mount)
 
@@ -83,7 +84,7 @@ class Cgroups:
             if self.v2:
                 self._make_v2(path)
             else:
-                for controller in _V1_POD_CONTROLLERS:
+                for controller in (*_V1_POD_CONTROLLERS, *(["hugetlb"] if resources.hugepage_limits else [])):
                     (self._hierarchies[controller] / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
             self.update(path, resources)
         except (OSError, KeyError) as error:
@@ -91,15 +92,41 @@ class Cgroups:
         return path
 
     def update(self, path: str, resources: Resources) -> None:
-        """Write the limits of an existing cgroup (also for in-place resize).  Raises OSError."""
+        """Write the limits of an existing cgroup (also for in-place resize); zero takes a limit away.
+
+        Raises OSError with the kernel's refusal, or EBUSY when more memory is in use than is to be allowed."""
+        limit = resources.memory_limit_bytes
+        if limit and limit < self.memory_in_use(path):
+            raise OSError(errno.EBUSY, "attempting to set the memory limit below current usage")
         for controller, name, value in _settings(resources, self.v2):
-            directory = self.directory(path, controller)
-            try:
-                (directory / name).write_text(value)
-            except FileNotFoundError:
-                if directory.is_dir() and name.startswith("memory.memsw"):
-                    continue  # no swap accounting in this kernel
+            self._write(self.directory(path, controller) / name, value)
+        swap = self.directory(path) / "memory.memsw.limit_in_bytes"
+        if not self.v2 and swap.exists():
+            self._write(swap, str(limit or -1))
+
+    def _write(self, file: Path, value: str) -> None:
+        try:
+            file.write_text(value)
+        except OSError as error:
+            swap = file.with_name("memory.memsw.limit_in_bytes")
+            if error.errno != errno.EINVAL or file.name != "memory.limit_in_bytes" or not swap.exists():
                 raise
+            swap.write_text(value)  # memory alone may not exceed memory and swap together: those go first when raised
+            file.write_text(value)
+
+    def memory_in_use(self, path: str) -> int:
+        """Bytes that cannot be reclaimed at once, as the kernel counts; 0 if it is gone."""
+        try:
+            used = int((self.directory(path) / ("memory.current" if self.v2 else "memory.usage_in_bytes")).read_text())
+            text = (self.directory(path) / "memory.stat").read_text()
+        except OSError:
+            return 0
+        key = "inactive_file " if self.v2 else "total_inactive_file "
+        return used - next((int(line.split()[1]) for line in text.splitlines() if line.startswith(key)), 0)
+
+    def qos_path(self, qos: QosClass) -> str:
+        """The cgroup of all pods of a class, for `update` with the sum of their requests."""
+        return f"{self.root}/kubepods" if qos == "Guaranteed" else f"{self.root}/kubepods/{qos.lower()}"
 
     def directory(self, path: str, controller: str = "memory") -> Path:
         """Where the files of `controller` are for the cgroup `path`."""
@@ -178,7 +205,7 @@ class Cgroups:
 def _v1_hierarchies(mount: Path) -> dict[str, Path]:
     """controller name -> mount point, for every v1 hierarchy and the unified one beside them."""
     found: dict[str, Path] = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").split("\n")[:-1]:
         left, _, right = line.partition(" - ")
         kind, _, options = right.split(" ", 2)
         point = Path(left.split()[4])
@@ -200,6 +227,11 @@ def _tree(top: Path) -> Iterator[Path]:
         names.sort()
 
 
+def hugepage_size(name: str) -> str:
+    """The kernel's word for a page size of a resource name: "2Mi" is "2MB"."""
+    return name.replace("i", "") + "B"
+
+
 def _settings(resources: Resources, v2: bool) -> Iterator[tuple[str, str, str]]:
     """(controller, file, value) in the order of writing."""
     r = resources
@@ -207,16 +239,13 @@ def _settings(resources: Resources, v2: bool) -> Iterator[tuple[str, str, str]]:
         if r.cpu_shares:
             yield "cpu", "cpu.weight", str(cpu_weight(r.cpu_shares))
         yield "cpu", "cpu.max", f"{r.cpu_quota_us or 'max'} {r.cpu_period_us}"
-        if r.memory_limit_bytes:
-            yield "memory", "memory.max", str(r.memory_limit_bytes)
-        if r.pids_limit:
-            yield "pids", "pids.max", str(r.pids_limit)
-        return
-    if r.cpu_shares:
-        yield "cpu", "cpu.shares", str(r.cpu_shares)
-    yield "cpu", "cpu.cfs_period_us", str(r.cpu_period_us)
-    yield "cpu", "cpu.cfs_quota_us", str(r.cpu_quota_us or -1)
-    if r.memory_limit_bytes:
-        yield "memory", "memory.limit_in_bytes", str(r.memory_limit_bytes)
-    if r.pids_limit:
-        yield "pids", "pids.max", str(r.pids_limit)
+        yield "memory", "memory.max", str(r.memory_limit_bytes or "max")
+    else:
+        if r.cpu_shares:
+            yield "cpu", "cpu.shares", str(r.cpu_shares)
+        yield "cpu", "cpu.cfs_period_us", str(r.cpu_period_us)
+        yield "cpu", "cpu.cfs_quota_us", str(r.cpu_quota_us or -1)
+        yield "memory", "memory.limit_in_bytes", str(r.memory_limit_bytes or -1)
+    yield "pids", "pids.max", str(r.pids_limit or "max")
+    for size, limit in sorted(r.hugepage_limits.items()):
+        yield "hugetlb", f"hugetlb.{size}.{'max' if v2 else 'limit_in_bytes'}", str(limit)

@@ -31,7 +31,7 @@ _NOT_EXECUTABLE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Absolute paths of the two programs."""
+    """Absolute paths of the programs."""
 
     conmon: str
     oci: str  # crun, or runc

@@ -14,14 +14,16 @@ import secrets
 import shutil
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from nodeagent import safepath
-from nodeagent.runtime import attach, conmon, execstreams, execution, leftovers, rootfs, syscalls
-from nodeagent.runtime.cgroups import Cgroups, mount_missing_hugetlb
+from nodeagent.runtime import attach, bundle, conmon, doors, execstreams, execution, leftovers, release, syscalls
+from nodeagent.runtime.cgroups import Cgroups
 from nodeagent.runtime.container import Container, parse_signal
 from nodeagent.runtime.facts import NodeFacts, read_node_facts
+from nodeagent.runtime.handlers import find_handlers, path_of
 from nodeagent.runtime.interface import (
     ContainerExists,
     ContainerNotFound,
@@ -29,6 +31,7 @@ from nodeagent.runtime.interface import (
     ContainerStatus,
     ExecResult,
     ExitListener,
+    Resources,
     RuntimeFailure,
 )
 from nodeagent.runtime.monitor import ExitMonitor
@@ -36,7 +39,6 @@ from nodeagent.runtime.process import run
 from nodeagent.runtime.reaper import Reaper
 from nodeagent.runtime.records import Layout, Record, Times
 from nodeagent.runtime.seccompfilters import SeccompFilters
-from nodeagent.runtime.spec import oci_config
 from nodeagent.runtime.streams import ExecRequest, Streams
 from tiphys.clock import Clock, SystemClock
 
@@ -52,10 +54,10 @@ def new_container_id() -> str:
 
 def find_programs() -> conmon.Programs:
     """conmon, and crun or else runc, from PATH.  Raises RuntimeFailure with the command that installs them."""
-    monitor, oci = shutil.which("conmon"), shutil.which("crun") or shutil.which("runc")
-    if not monitor or not oci:
+    monitor, handlers = shutil.which("conmon"), find_handlers()
+    if not monitor or not handlers:
         raise RuntimeFailure("conmon and crun are needed: apt-get install conmon crun")
-    return conmon.Programs(monitor, oci)
+    return conmon.Programs(monitor, handlers[""])
 
 
 class ConmonRuntime:
@@ -74,6 +76,7 @@ class ConmonRuntime:
         self._filters = SeccompFilters(self.layout.oci)
         self.cgroups = cgroups
         self.programs = programs or find_programs()
+        self._handlers = {**find_handlers(), "": self.programs.oci}
         self._clock = clock or SystemClock()
         self._facts = facts
         self._containers: dict[str, Container] = {}
@@ -88,7 +91,6 @@ class ConmonRuntime:
         self.layout.make()
         syscalls.become_subreaper()
         self._reaper = Reaper()
-        mount_missing_hugetlb()
         if self._facts is None:
             self._facts = read_node_facts()
         if "CAP_SYS_RESOURCE" not in self._facts.capabilities:
@@ -127,7 +129,7 @@ class ConmonRuntime:
         await leftovers.remove_cgroup(self.cgroups, f"{self.cgroups.root}/kubepods")
         self.cgroups.remove(self.cgroups.root)
 
-    # -- the six verbs ---------------------------------------------------------------------------------------------
+    # -- the seven verbs -------------------------------------------------------------------------------------------
 
     async def create(self, spec: ContainerSpec) -> ContainerStatus:
         if spec.id in self._containers or spec.id in self._creating:
@@ -136,8 +138,9 @@ class ConmonRuntime:
         path = self.cgroups.container_path(spec.cgroup_parent, spec.id)
         self._creating.add(spec.id)
         try:
+            programs = replace(self.programs, oci=path_of(self._handlers, spec.runtime_handler))
             profile = self._prepare(spec, record, path)
-            pid = await conmon.create(self.programs, self.layout, record, spec)
+            pid = await conmon.create(programs, self.layout, record, spec)
             container = Container(spec, record, path, record.times())
             if not container.attach(pid):
                 raise RuntimeFailure("the container's process ended before it was started")
@@ -165,10 +168,12 @@ class ConmonRuntime:
             before, container.started = container.times, True
             container.times = Times(before.created_at, self._clock.now())
             container.record.write_times(container.times)
-            done = await run([*self._oci(), "start", container_id], timeout_seconds=60)
-            if done.exit_code != 0 and container.end is None:
-                container.started, container.times = False, before
-                raise conmon.failure(done.stderr.decode("utf-8", "replace"))
+            oci = self._oci(container.spec)
+            if not release.release(oci[0], self.layout.oci / container_id):
+                done = await run([*oci, "start", container_id], timeout_seconds=60)
+                if done.exit_code != 0 and container.end is None:
+                    container.started, container.times = False, before
+                    raise conmon.failure(done.stderr.decode("utf-8", "replace"))
             return container.status()
 
     async def stop(self, container_id: str, grace_seconds: float, signal: str = "") -> ContainerStatus | None:
@@ -195,6 +200,18 @@ class ConmonRuntime:
             await self._delete(container.record, container_id, container.cgroups_path)
             self._containers.pop(container_id, None)
 
+    async def update(self, container_id: str, resources: Resources) -> None:
+        container = self._get(container_id)
+        async with container.lock:
+            if container.end is not None:
+                raise RuntimeFailure("container has exited")
+            try:
+                self.cgroups.update(container.cgroups_path, resources)
+            except OSError as error:
+                raise RuntimeFailure(f"updating the container's resources: {error}") from error
+            container.spec = replace(container.spec, resources=resources)
+            container.record.write_spec(container.spec)
+
     async def status(self, container_id: str) -> ContainerStatus:
         return self._get(container_id).status()
 
@@ -208,7 +225,12 @@ class ConmonRuntime:
         container = self._running(container_id)
         assert self._facts is not None
         return await execution.exec_sync(
-            self._oci(), container, self._facts, argv, timeout_seconds=timeout_seconds, limit_bytes=output_limit_bytes
+            self._oci(container.spec),
+            container,
+            self._facts,
+            argv,
+            timeout_seconds=timeout_seconds,
+            limit_bytes=output_limit_bytes,
         )
 
     async def exec(self, container_id: str, request: ExecRequest) -> Streams:
@@ -216,7 +238,7 @@ class ConmonRuntime:
         container = self._running(container_id)
         assert self._facts is not None
         members = partial(self.cgroups.pids, container.cgroups_path)
-        return await execstreams.start(self._oci(), container, self._facts, request, members)
+        return await execstreams.start(self._oci(container.spec), container, self._facts, request, members)
 
     async def attach(self, container_id: str) -> Streams:
         """The streams of the container's own program; see attach.connect."""
@@ -242,8 +264,10 @@ class ConmonRuntime:
 
     # -- making ----------------------------------------------------------------------------------------------------
 
-    def _oci(self) -> tuple[str, str]:
-        return self.programs.oci, f"--root={self.layout.oci}"
+    def _oci(self, spec: ContainerSpec | None) -> tuple[str, str]:
+        """The command line of a container's OCI runtime; of the default one if it is not known or not installed."""
+        oci = self._handlers.get(spec.runtime_handler) if spec else None
+        return oci or self.programs.oci, f"--root={self.layout.oci}"
 
     def _get(self, container_id: str) -> Container:
         try:
@@ -264,16 +288,13 @@ class ConmonRuntime:
         """
         if self._facts is None:
             raise RuntimeFailure("the runtime is not open")
-        directory = record.directory
-        directory.mkdir(mode=0o700)
+        kind, _, other = spec.namespaces.pid.partition(":")
+        pid_namespace = f"/proc/{self._running(other).pid}/ns/pid" if kind == "container" else spec.namespaces.pid
+        record.directory.mkdir(mode=0o700)
         record.write_spec(spec)
         record.write_times(Times(created_at=self._clock.now()))
-        upper, work = directory / "upper", directory / "work"
-        for path in (record.rootfs, upper, work):
-            path.mkdir(mode=0o755)
-        rootfs.mount_overlay(spec.layers, upper, work, record.rootfs)
-        mounts = rootfs.prepare(record.rootfs, spec.mounts, spec.cwd)
-        config = oci_config(spec, self._facts, rootfs=str(record.rootfs), cgroups_path=cgroups_path, mounts=mounts)
+        resolved = replace(spec, namespaces=replace(spec.namespaces, pid=pid_namespace))
+        config = bundle.make(resolved, record, self._facts, cgroups_path)
         profile = self._filters.apply(config)
         record.write_config(config)
         return profile
@@ -286,8 +307,8 @@ class ConmonRuntime:
         pid = record.pid()
         if container.end is None and pid == 0 and record.conmon_exit() is None:
             return False
-        # The OCI runtime's fifo is there until the container is started, whatever we meant to do when we died.
-        container.started = not (self.layout.oci / spec.id / "exec.fifo").exists()
+        # Whatever we meant to do when we died.
+        container.started = not release.waits(self.layout.oci / spec.id)
         if not container.started:
             container.times = Times(container.times.created_at)
         self._containers[spec.id] = container
@@ -320,12 +341,13 @@ class ConmonRuntime:
         if cgroups_path:
             self.cgroups.kill(cgroups_path)
         if (self.layout.oci / container_id).exists():
-            done = await run([*self._oci(), "delete", "--force", container_id], timeout_seconds=60)
+            done = await run([*self._oci(record.spec()), "delete", "--force", container_id], timeout_seconds=60)
             if done.exit_code != 0:
                 log.warning("the OCI runtime could not delete", extra={"id": container_id, "error": done.stderr[:500]})
                 safepath.remove_tree(self.layout.oci / container_id)
         if cgroups_path and not await leftovers.remove_cgroup(self.cgroups, cgroups_path):
             raise RuntimeFailure(f"processes of container {container_id} cannot be killed")
+        doors.close(container_id)
         leftovers.unmount_below(directory)
         trash = self.layout.trash / f"{container_id}.{secrets.token_hex(4)}"
         with contextlib.suppress(FileNotFoundError):

@@ -2,9 +2,9 @@
 
 The contract, which every implementation keeps:
 
-* Six verbs: `create`, `start`, `stop`, `remove`, `status`/`list`, `exec`.  Each may be called again after a crash of
-  the caller at any point; `stop` and `remove` of something absent succeed, `create` of an id that exists raises
-  ContainerExists, everything else on an unknown id raises ContainerNotFound.
+* Seven verbs: `create`, `start`, `update`, `stop`, `remove`, `status`/`list`, `exec`.  Each may be called again after a
+  crash of the caller at any point; `stop` and `remove` of something absent succeed, `create` of an id that exists
+  raises ContainerExists, everything else on an unknown id raises ContainerNotFound.
 * A container is `created` (its first process exists but has not been given control), then `running`, then `exited`.
   It never goes back; a restart is a new container with a new id and the next `attempt`.
 * Containers outlive the caller.  After a kill -9 a new Runtime on the same directory lists the same containers with the
@@ -45,6 +45,10 @@ class RootfsUnsafe(RuntimeFailure):
 
 class NotExecutable(RuntimeFailure):
     """The command does not exist in the image or cannot be executed; `create` or `start` may be the one to notice."""
+
+
+class NoSuchHandler(RuntimeFailure):
+    """A RuntimeClass names a handler that this node does not have."""
 
 
 class UserNotFound(RuntimeFailure):
@@ -121,13 +125,15 @@ class Rlimit:
 
 @dataclass(frozen=True, slots=True)
 class PodNamespaces:
-    """Where a pod's namespaces are pinned.  An empty path of net, ipc, uts means the node's own namespace."""
+    """Where a pod's namespaces are pinned.  An empty path of net, ipc, uts, user means the node's own namespace."""
 
     net: str = ""
     ipc: str = ""
     uts: str = ""
-    pid: str = ""  # "" = private to the container, "host" = the node's, else a path to share
+    pid: str = ""  # "" = private to the container, "host" = the node's, "container:ID" = of that one, else a path
     shm: str = ""  # directory to bind at /dev/shm; "" = a fresh tmpfs of 64 MiB
+    user: str = ""
+    id_base: int = 0  # with `user`: its ids 0..65535 are the node's id_base..id_base+65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,12 @@ class SandboxSpec:
     hostname: str
     host_network: bool = False
     host_ipc: bool = False
+    host_pid: bool = False
+    share_pid: bool = False  # one PID namespace for all containers, held by a tiny process
+    user_namespace: bool = False  # hostUsers: false
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    cgroup_parent: str = ""  # of the process that holds the shared PID namespace
+    runtime_handler: str = ""  # of the pod's RuntimeClass; "" = the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,7 @@ class Sandbox:
     namespaces: PodNamespaces
     ip: str = ""
     host_network: bool = False
+    runtime_handler: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,7 @@ class ContainerSpec:
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()
     namespaces: PodNamespaces = PodNamespaces()
+    runtime_handler: str = ""  # which OCI runtime; "" = the default
     hostname: str = ""  # informational: the name lives in the pod's UTS namespace
     cgroup_parent: str = ""  # from Cgroups.pod_path(...); "" = directly below the cgroup root
     resources: Resources = Resources()
@@ -235,6 +248,11 @@ class Runtime(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Kill if needed and delete everything of it but the log."""
+
+    async def update(self, container_id: str, resources: Resources) -> None:
+        """Give a living container other limits, in place; zero takes a limit away.
+
+        Raises ContainerNotFound, and RuntimeFailure when the kernel refuses (less memory than is in use)."""
 
     async def status(self, container_id: str) -> ContainerStatus:
         """Raises ContainerNotFound."""

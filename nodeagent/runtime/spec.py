@@ -133,7 +133,8 @@ def _rlimit(limit: Rlimit, hard_limits: Mapping[str, int]) -> dict[str, Any]:
 def _namespaces(spec: ContainerSpec) -> list[dict[str, str]]:
     namespaces = [{"type": "mount"}, {"type": "cgroup"}]
     pinned = spec.namespaces
-    for kind, path in (("network", pinned.net), ("ipc", pinned.ipc), ("uts", pinned.uts)):
+    shared = (("user", pinned.user), ("network", pinned.net), ("ipc", pinned.ipc), ("uts", pinned.uts))
+    for kind, path in shared:
         if path:
             namespaces.append({"type": kind, "path": path})
     if pinned.pid == "":
@@ -222,6 +223,8 @@ def _resources(spec: ContainerSpec, facts: NodeFacts) -> dict[str, Any]:
         resources["memory"] = {"limit": wanted.memory_limit_bytes}
         if facts.swap_accounting:
             resources["memory"]["swap"] = wanted.memory_limit_bytes  # the limit is on the sum: no swap
+    if facts.cgroup_v2:
+        resources["unified"] = {"memory.oom.group": "1"}  # all of a container or nothing, as the kubelet has it
     if wanted.pids_limit:
         resources["pids"] = {"limit": wanted.pids_limit}
     if wanted.hugepage_limits:

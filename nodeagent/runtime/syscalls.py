@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -17,9 +18,14 @@ MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWNET = 0x40000000
 
+OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC, MOVE_MOUNT_F_EMPTY_PATH = 0x1, os.O_CLOEXEC, 0x4
+MOUNT_ATTR_IDMAP = 0x00100000
+
 IN_CLOSE_WRITE, IN_MOVED_TO, IN_ONLYDIR = 0x8, 0x80, 0x01000000
 
 _PR_SET_CHILD_SUBREAPER = 36
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same numbers on every architecture
 
 
 def _check(result: int, what: str) -> int:
@@ -36,6 +42,26 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 def umount(target: str, flags: int = MNT_DETACH | UMOUNT_NOFOLLOW) -> None:
     _check(_libc.umount2(os.fsencode(target), flags), target)
+
+
+def open_tree(source: str, *, recursive: bool) -> int:
+    """A descriptor of a copy of the mount at `source` that is mounted nowhere yet."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    return _check(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), ctypes.c_uint(flags)), source)
+
+
+def map_ids(tree: int, user_namespace: int, *, recursive: bool) -> None:
+    """Let the mount of `open_tree` show ids through the mapping of a user namespace (a descriptor)."""
+    attributes = struct.pack("=QQQQ", MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    flags = ctypes.c_uint(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0))
+    size = ctypes.c_size_t(len(attributes))
+    _check(_libc.syscall(_MOUNT_SETATTR, tree, b"", flags, attributes, size), "mount_setattr")
+
+
+def move_mount(tree: int, target: str) -> None:
+    """Attach the mount of `open_tree` at `target`."""
+    where = (_AT_FDCWD, os.fsencode(target))
+    _check(_libc.syscall(_MOVE_MOUNT, tree, b"", *where, MOVE_MOUNT_F_EMPTY_PATH), target)
 
 
 def unshare(flags: int) -> None:

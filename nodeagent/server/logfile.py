@@ -6,7 +6,9 @@ format is skipped.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,14 +95,20 @@ class Renderer:
 
 def open_log(path: Path) -> int:
     """A descriptor for reading a log file, not through a link.  Raises FileNotFoundError, OSError."""
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
 
 
-def tail_offset(descriptor: int, lines: int) -> int:
-    """The offset at which the last `lines` lines begin."""
+def tail_position(descriptor: int, lines: int | None) -> tuple[int, int | None]:
+    """(the offset at which the last `lines` lines begin, how many lines are missing to that number); None is all."""
+    if lines is None:
+        return 0, None
     size = os.fstat(descriptor).st_size
     if lines <= 0:
-        return size
+        return size, 0
     position, seen = size, 0
     while position > 0:
         start = max(0, position - _BLOCK_BYTES)
@@ -110,10 +118,10 @@ def tail_offset(descriptor: int, lines: int) -> int:
             if start + found + 1 < size:  # the newline that ends the file begins no line
                 seen += 1
                 if seen == lines:
-                    return start + found + 1
+                    return start + found + 1, 0
             end = found
         position = start
-    return 0
+    return 0, lines - seen - (size > 0)
 
 
 def last_lines(path: Path, lines: int, limit_bytes: int) -> bytes:
@@ -123,7 +131,7 @@ def last_lines(path: Path, lines: int, limit_bytes: int) -> bytes:
     except OSError:
         return b""
     try:
-        offset = max(tail_offset(descriptor, lines), os.fstat(descriptor).st_size - limit_bytes * 64)
+        offset = max(tail_position(descriptor, lines)[0], os.fstat(descriptor).st_size - limit_bytes * 64)
         data = os.pread(descriptor, limit_bytes * 64, offset)
     finally:
         os.close(descriptor)

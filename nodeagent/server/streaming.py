@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from nodeagent.pods.mirrors import MIRROR_UID
 from nodeagent.pods.node import find_container
 from nodeagent.runtime.interface import ContainerStatus, Runtime
 from nodeagent.server.channels import PROTOCOLS, is_websocket, offered
@@ -32,7 +33,8 @@ def flag(request: web.Request, name: str) -> bool:
 def check_uid(request: web.Request, pod: Pod | None) -> Pod:
     """The pod of the path.  Raises Refused when it is not here, or when it is another one of that name."""
     wanted = request.match_info.get("uid", "")
-    if pod is None or (wanted and wanted != pod.metadata.uid):
+    known = ("", pod.metadata.uid, pod.metadata.annotations.get(MIRROR_UID)) if pod is not None else ()
+    if pod is None or wanted not in known:
         raise Refused(404, "pod does not exist")
     return pod
 

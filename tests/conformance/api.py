@@ -20,6 +20,7 @@ T = TypeVar("T")
 Object = dict[str, Any]
 WAIT_SECONDS = 20.0
 PAUSE_SECONDS = 0.02
+IDLE_SECONDS = 15.0
 PATCHES = {
     "json": "application/json-patch+json",
     "merge": "application/merge-patch+json",
@@ -28,7 +29,9 @@ PATCHES = {
 }
 
 
-def eventually(probe: Callable[[], T | None], what: str, seconds: float = WAIT_SECONDS) -> T:
+def eventually(
+    probe: Callable[[], T | None], what: str, seconds: float = WAIT_SECONDS, pause_seconds: float = PAUSE_SECONDS
+) -> T:
     """The first answer of `probe` that is not None or False; AssertionError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -36,7 +39,7 @@ def eventually(probe: Callable[[], T | None], what: str, seconds: float = WAIT_S
         if answer is not None and answer is not False:
             return answer
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Api:
     def __init__(self, url: str, context: ssl.SSLContext) -> None:
         self.url = url
         self._address = urlsplit(url).netloc
-        self._context = context
+        self.context = context
         self._local = threading.local()
 
     def call(
@@ -80,19 +83,26 @@ class Api:
         """`body`: bytes as they are, anything else as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = {**({"Content-Type": content_type} if data is not None else {}), **(headers or {})}
+        return self._send(method, with_query(path, query), data, sent)
+
+    def _send(self, method: str, target: str, data: bytes | None, headers: Mapping[str, str]) -> Answer:
         connection: http.client.HTTPSConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self.connection()
+        elif time.monotonic() - getattr(self._local, "used", 0.0) > IDLE_SECONDS:
+            connection.close()  # the server may be about to close it
         try:
-            connection.request(method, with_query(path, query), data, sent)
+            connection.request(method, target, data, dict(headers))
             answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            found = Answer(answer.status, dict(answer.getheaders()), answer.read())
+            self._local.used = time.monotonic()
+            return found
         except (http.client.HTTPException, OSError):
             connection.close()  # the next call opens it again
             raise
 
     def connection(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(self._address, context=self._context, timeout=WAIT_SECONDS)
+        return http.client.HTTPSConnection(self._address, context=self.context, timeout=WAIT_SECONDS)
 
     def must(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """The JSON of an answer below 300; anything else is an AssertionError."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.conformance.api import Api
 from tests.conformance.rows import row
 
@@ -40,3 +42,23 @@ def test_the_qos_class_is_set_on_pods_with_matching_requests_and_limits(api: Api
     best_effort = {"name": "c", "image": "example:1"}
     made = api.create(path, {"metadata": {"name": "other"}, "spec": {"containers": [best_effort]}})
     assert made["status"]["qosClass"] == "BestEffort"
+
+
+@pytest.mark.parametrize(
+    "existed",
+    [
+        pytest.param(True, marks=row(271, "Pod with the deleted RuntimeClass is rejected."), id="271"),
+        pytest.param(False, marks=row(272, "Pod with the non-existing RuntimeClass is rejected."), id="272"),
+    ],
+)
+def test_a_pod_without_its_runtimeclass_is_rejected(api: Api, namespace: str, unique: str, existed: bool) -> None:
+    classes, name = "/apis/node.k8s.io/v1/runtimeclasses", f"conformance-{unique}"
+    spec = {"runtimeClassName": name, "containers": [{"name": "c", "image": "example:1"}]}
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    if existed:
+        api.create(classes, {"metadata": {"name": name}, "handler": "example"})
+        api.create(pods, {"metadata": {"name": "before"}, "spec": spec})
+        api.delete(f"{classes}/{name}")
+        api.gone(f"{classes}/{name}")
+    status = api.refused(403, "POST", pods, {"metadata": {"name": "after"}, "spec": spec})
+    assert f'RuntimeClass "{name}" not found' in status["message"]

@@ -84,7 +84,7 @@ def test_tests_mirror_the_packages() -> None:
     """A test file lives in the folder of the package it tests."""
     rooms = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     mirrors = {"api", "client", "cli", "apiserver", "storage", "controllers", "scheduler", "nodeagent"}
-    kinds = {"house", "golden", "clients", "scenarios", "chaos", "benchmarks", "conformance", "data", "fuzz"}
+    kinds = {"house", "golden", "clients", "scenarios", "chaos", "benchmarks", "conformance", "data", "fuzz", "agnhost"}
     assert rooms <= mirrors | kinds
 
 

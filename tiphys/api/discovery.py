@@ -7,44 +7,18 @@ group and version.  Content types and caching are the server's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tiphys.api.kinds import KindInfo, Registry, SubresourceInfo
 
 JsonObject = dict[str, Any]
 
-# The order in which upstream lists its groups: the first group that knows a short name wins in clients.
-GROUP_ORDER = (
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-)
-
-
-def group_versions(registry: Registry) -> list[tuple[str, list[str]]]:
-    """Every group but the core one with its versions, the preferred version first."""
-    groups = registry.groups()
-    known = [(group, groups[group]) for group in GROUP_ORDER if group in groups]
-    others = [(g, sorted(v, key=version_priority)) for g, v in groups.items() if g and g not in GROUP_ORDER]
-    return known + sorted(others)
+Order = Sequence[tuple[str, Sequence[str]]]
+"""Every group but the core one with its versions: the first group that knows a short name wins in clients, and the
+first version of a group is its preferred one."""
+Elsewhere = Callable[[str, str], tuple[list[JsonObject], bool] | None]
+"""(group, version) -> the resources another server lists and whether that is fresh, None where this server answers."""
 
 
 _VERSION = re.compile(r"v([1-9]\d{0,9})(?:(alpha|beta)([1-9]\d{0,9}))?\Z", re.ASCII)
@@ -67,27 +41,27 @@ def aggregated_core(registry: Registry) -> JsonObject:
     return _discovery_list([_aggregated_group(registry, "", ["v1"])])
 
 
-def aggregated_groups(registry: Registry) -> JsonObject:
+def aggregated_groups(
+    registry: Registry, order: Order, elsewhere: Elsewhere = lambda group, version: None
+) -> JsonObject:
     """The answer to /apis for the aggregated form."""
-    return _discovery_list([_aggregated_group(registry, *entry) for entry in group_versions(registry)])
+    return _discovery_list([_aggregated_group(registry, *entry, elsewhere) for entry in order])
 
 
 def _discovery_list(items: list[JsonObject]) -> JsonObject:
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
-def _aggregated_group(registry: Registry, group: str, versions: list[str]) -> JsonObject:
-    return {
-        "metadata": {"name": group} if group else {},
-        "versions": [
-            {
-                "version": version,
-                "resources": [_aggregated_resource(info) for info in _resources(registry, group, version)],
-                "freshness": "Current",
-            }
-            for version in versions
-        ],
-    }
+def _aggregated_group(
+    registry: Registry, group: str, versions: Sequence[str], elsewhere: Elsewhere = lambda group, version: None
+) -> JsonObject:
+    shown: list[JsonObject] = []
+    for version in versions:
+        found = elsewhere(group, version)
+        resources, fresh = found or ([_aggregated_resource(one) for one in _resources(registry, group, version)], True)
+        document: JsonObject = {"version": version, "resources": resources}
+        shown.append({**document, "freshness": "Current" if fresh else "Stale"})
+    return {"metadata": {"name": group} if group else {}, "versions": shown}
 
 
 def _aggregated_resource(info: KindInfo) -> JsonObject:
@@ -126,19 +100,19 @@ def legacy_core_versions(server_address: str) -> JsonObject:
     }
 
 
-def legacy_groups(registry: Registry) -> JsonObject:
+def legacy_groups(order: Order) -> JsonObject:
     """/apis"""
-    groups = [_legacy_group(group, versions) for group, versions in group_versions(registry)]
+    groups = [_legacy_group(group, versions) for group, versions in order]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-def legacy_group(registry: Registry, group: str) -> JsonObject | None:
+def legacy_group(order: Order, group: str) -> JsonObject | None:
     """/apis/GROUP"""
-    versions = dict(group_versions(registry)).get(group)
+    versions = dict(order).get(group)
     return None if versions is None else {"kind": "APIGroup", "apiVersion": "v1", **_legacy_group(group, versions)}
 
 
-def _legacy_group(group: str, versions: list[str]) -> JsonObject:
+def _legacy_group(group: str, versions: Sequence[str]) -> JsonObject:
     named = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
     return {"name": group, "versions": named, "preferredVersion": named[0]}
 

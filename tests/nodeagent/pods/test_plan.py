@@ -1,22 +1,25 @@
 """What the plan does for a pod, as tables: state of the world in, actions out."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nodeagent.pods.observed import (
     BackoffEntry,
+    Ending,
     Memory,
     Observed,
     ObservedContainer,
     ObservedSandbox,
     ProbeView,
+    ResizeView,
     Waiting,
 )
 from nodeagent.pods.plan import Actions, Start, plan
 from nodeagent.pods.restart import spec_hash
-from nodeagent.pods.states import TRANSITIONS, PodState
+from nodeagent.pods.states import TRANSITIONS, PodState, diagram
 from tiphys.api.core.pod import Pod
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -218,3 +221,93 @@ def test_no_state_leads_from_an_ending_to_a_start() -> None:
     ending = {PodState.FINISHED, PodState.TERMINATING, PodState.TERMINATED, PodState.REMOVED}
     for state in ending:
         assert TRANSITIONS[state] <= ending
+
+
+RULES = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
+
+
+@pytest.mark.parametrize(
+    ("case", "spec", "container", "ended", "starts"),
+    [
+        ("its own Never beats the pod's Always", {}, {"restartPolicy": "Never"}, exited("a", 1), []),
+        (
+            "its own Always beats the pod's Never",
+            {"restartPolicy": "Never"},
+            {"restartPolicy": "Always"},
+            exited("a"),
+            [1],
+        ),
+        ("a rule beats Never", {}, {"restartPolicy": "Never", "restartPolicyRules": RULES}, exited("a", 42), [1]),
+        (
+            "a rule that does not match",
+            {},
+            {"restartPolicy": "Never", "restartPolicyRules": RULES},
+            exited("a", 41),
+            [],
+        ),
+        (
+            "a rule by NotIn",
+            {},
+            {
+                "restartPolicy": "Never",
+                "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [3]}}],
+            },
+            exited("a", 41),
+            [1],
+        ),
+    ],
+)
+def test_rules_come_before_policies(
+    case: str, spec: dict[str, Any], container: dict[str, Any], ended: ObservedContainer, starts: list[int]
+) -> None:
+    containers = [{"name": "a", "image": "x", **container}]
+    actions = do(pod({**spec, "containers": containers}), world(ended))
+    assert [start.attempt for start in actions.start] == starts, case
+    assert (actions.state is PodState.FINISHED) is not bool(starts), case
+
+
+def test_what_was_stopped_to_be_replaced_is_started_again_even_after_a_success() -> None:
+    on_failure = pod({"restartPolicy": "OnFailure"})
+    assert do(on_failure, world(exited("a"))).start == []
+    assert do(on_failure, world(exited("a")), Memory(replaced=frozenset({"a-0"}))).start == [Start("a", 1)]
+    never = pod({"restartPolicy": "Never"})
+    assert do(never, world(exited("a")), Memory(replaced=frozenset({"a-0"}))).start == []
+
+
+def test_a_probe_may_have_a_grace_of_its_own() -> None:
+    view = ProbeView(kill_reason="Container a failed liveness probe, will be restarted", kill_grace_seconds=3)
+    (kill,) = do(pod(), world(running("a")), Memory(probes={"a": view})).kill
+    assert (kill.grace_seconds, kill.replace) == (3, True)
+
+
+def test_an_ephemeral_container_starts_once() -> None:
+    debugged = {"ephemeralContainers": [{"name": "d", "image": "x"}]}
+    assert Start("d", kind="ephemeral") in do(pod(debugged), world(running("a"))).start
+    assert do(pod(debugged), world(running("a"), running("d"))).start == []
+    assert do(pod(debugged), world(running("a"), exited("d", 1))).start == []
+    ran = {"ephemeralContainerStatuses": [{"name": "d", "containerID": "tiphys://gone"}]}
+    assert do(pod(debugged, ran), world(running("a"))).start == []  # its record is gone
+
+
+def test_a_node_that_ends_a_pod_shortens_its_grace_and_starts_nothing() -> None:
+    actions = do(pod(), world(running("a")), Memory(ending=Ending("Evicted", "low on memory", 2)))
+    assert actions.state is PodState.FINISHED and actions.start == []
+    assert [kill.grace_seconds for kill in actions.kill] == [2]
+
+
+def test_a_resize_that_needs_a_restart_stops_the_container() -> None:
+    (kill,) = do(pod(), world(running("a")), Memory(resize=ResizeView(restart=frozenset({"a"})))).kill
+    assert (kill.message, kill.replace) == ("Container a resize requires restart", True)
+
+
+def test_the_diagram_draws_every_transition_of_the_table() -> None:
+    drawn = {tuple(line.split(" --> ")) for line in diagram().splitlines()[1:]}
+    drawn = {(before.strip(), after) for before, after in drawn}
+    table = {(str(before), str(after)) for before, follow in TRANSITIONS.items() for after in follow}
+    assert drawn == table | {("[*]", "Waiting"), ("Removed", "[*]")}
+
+
+def test_the_document_shows_the_diagram_of_the_table() -> None:
+    document = Path(__file__).parents[3] / "docs" / "pods.md"
+    if document.exists():
+        assert f"```mermaid\n{diagram()}```" in document.read_text()

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nodeagent.pods.observed import Memory, Observed, ObservedContainer, ProbeView, Waiting
+from nodeagent.pods.conditions import conditions
+from nodeagent.pods.observed import Ending, Memory, Observed, ObservedContainer, ProbeView, ResizeView, Waiting
 from nodeagent.pods.status import NodeAddresses, generate
 from nodeagent.pods.statuspatch import status_patch
 from tests.nodeagent.pods.test_plan import INIT, NOW, TWO, exited, pod, running, world
@@ -176,3 +177,39 @@ def test_the_patch_holds_only_what_changed() -> None:
             "conditions": [{"type": "Ready", "status": "True", "reason": None, "lastProbeTime": None}],
         },
     }
+
+
+def test_resize_conditions_come_and_go() -> None:
+    view = ResizeView(
+        {"a": {"requests": {"cpu": "2"}}}, {"a": {"requests": {"cpu": "1"}}}, 4, Waiting("Deferred", "no room"), "busy"
+    )
+    status: dict[str, Any] = {"phase": "Running", "containerStatuses": []}
+    found = {c["type"]: c for c in conditions(pod(), world(), Memory(resize=view), status, NOW)}
+    pending, progress = found["PodResizePending"], found["PodResizeInProgress"]
+    assert (pending["reason"], pending["message"], pending["status"]) == ("Deferred", "no room", "True")
+    assert (progress["reason"], progress["message"], progress["observedGeneration"]) == ("Error", "busy", 4)
+    old = {"conditions": list(found.values())}
+    later = {"conditions": conditions(pod(), world(), Memory(), {**status, **old}, NOW)}
+    patch = status_patch("u", old, later)
+    assert patch is not None
+    assert patch["status"]["conditions"] == [
+        {"type": "PodResizePending", "$patch": "delete"},
+        {"type": "PodResizeInProgress", "$patch": "delete"},
+    ]
+
+
+def test_a_pod_the_node_ends_is_failed_once_nothing_of_it_runs() -> None:
+    ending = Memory(ending=Ending("Evicted", "The node was low on resource: memory."))
+    assert status_of(pod(), world(running("a")), ending)["phase"] != "Failed"
+    over = status_of(pod(), world(exited("a", 137), sandbox=None), ending)
+    assert (over["phase"], over["reason"]) == ("Failed", "Evicted")
+    target = next(c for c in over["conditions"] if c["type"] == "DisruptionTarget")
+    assert (target["status"], target["reason"]) == ("True", "TerminationByKubelet")
+
+
+def test_messages_of_a_pod_share_twelve_kibibytes() -> None:
+    spec = {"containers": [{"name": f"c{number}", "image": "x"} for number in range(6)], "restartPolicy": "Never"}
+    ended = [ObservedContainer(f"id{n}", f"c{n}", 0, "exited", exit_code=1, message="é" * 2048) for n in range(6)]
+    found = status_of(pod(spec), Observed(tuple(ended)), Memory())
+    messages = [s["state"]["terminated"]["message"] for s in found["containerStatuses"]]
+    assert [len(message.encode()) for message in messages] == [2048] * 6

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodeagent.runtime import leftovers
-from nodeagent.runtime.cgroups import Cgroups, _settings, cpu_quota_us, cpu_shares, cpu_weight
+from nodeagent.runtime.cgroups import Cgroups, _settings, cpu_quota_us, cpu_shares, cpu_weight, hugepage_size
 from nodeagent.runtime.interface import Resources
 
 
@@ -44,6 +44,14 @@ def test_both_drivers_write_what_their_kernel_reads() -> None:
         ("pids", "pids.max", "7"),
     ]
     assert ("cpu", "cpu.max", "max 100000") in _settings(Resources(), v2=True)
+    assert ("memory", "memory.max", "max") in _settings(Resources(), v2=True)
+    assert ("pids", "pids.max", "max") in _settings(Resources(), v2=False)
+    pages = Resources(hugepage_limits={hugepage_size("2Mi"): 4 << 20, hugepage_size("1Gi"): 0})
+    assert list(_settings(pages, v2=True))[-2:] == [
+        ("hugetlb", "hugetlb.1GB.max", "0"),
+        ("hugetlb", "hugetlb.2MB.max", "4194304"),
+    ]
+    assert ("hugetlb", "hugetlb.2MB.limit_in_bytes", "4194304") in _settings(pages, v2=False)
 
 
 def test_a_pods_place_follows_its_class(cgroups: Cgroups) -> None:

@@ -263,7 +263,7 @@ async def test_a_read_only_root_refuses_writes_but_volumes_take_them(
         mounts=(Mount(str(volume), "/deep/er"),),
     )
     assert (await finished(runtime, made)).exit_code == 0
-    assert log_lines(made)[-1] == "refused"
+    assert "refused" in log_lines(made)
     assert (volume / "file").read_text() == "data\n"
 
 

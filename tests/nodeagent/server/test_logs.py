@@ -1,6 +1,8 @@
 """The log reader on real files."""
 
 import asyncio
+import gzip
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from nodeagent.server.app import BadOption, log_options
 from nodeagent.server.authentication import decide
 from nodeagent.server.logfile import LogOptions, last_lines, parse_entry
+from nodeagent.server.logparts import successor
 from nodeagent.server.logs import stream_log
 from tiphys.clock import SystemClock
 
@@ -99,6 +102,42 @@ async def test_following_ends_with_the_container_and_survives_rotation(tmp_path:
         await task
     assert await seen.get() == b"last\n"
     assert not events
+
+
+def test_a_slow_reader_passes_through_every_file_that_was_rotated_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    opened = []
+    for number in range(1, 4):
+        path.write_text(line(number, str(number)))
+        os.utime(path, (1, 1))  # as coarse as file times may be
+        opened.append(os.open(path, os.O_RDONLY))
+        if number < 3:
+            path.rename(tmp_path / f"0.log.20260102-00000{number}")
+    for number, descriptor in enumerate(opened[:2], 1):
+        following = successor(path, descriptor)
+        assert following is not None and os.read(following, 100).decode() == line(number + 1, str(number + 1))
+        opened.append(following)
+    assert successor(path, opened[2]) is None
+    path.unlink()
+    assert successor(path, opened[0]) is None  # between the renaming and the new file
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+async def test_rotated_files_belong_to_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    with gzip.open(tmp_path / "0.log.20260102-000001.gz", "wb") as packed:
+        packed.write((line(1, "a") + line(2, "b")).encode())
+    (tmp_path / "0.log.20260102-000002").write_text(line(3, "c") + line(4, "d"))
+    path.write_text(line(5, "e"))
+    assert await read(path) == "a\nb\nc\nd\ne\n"
+    assert await read(path, tail_lines=1) == "e\n"
+    assert await read(path, tail_lines=2) == "d\ne\n"
+    assert await read(path, tail_lines=4) == "b\nc\nd\ne\n"
+    assert await read(path, limit_bytes=3) == "a\nb"
+    assert await read(path, since=datetime(2026, 1, 2, 3, 4, 4, tzinfo=UTC)) == "d\ne\n"
+    (tmp_path / "0.log.20260102-000000.gz").write_bytes(b"no gzip")
+    assert await read(path) == "a\nb\nc\nd\ne\n"
 
 
 async def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:

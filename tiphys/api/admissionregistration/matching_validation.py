@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.api import field_checks as check
+from tiphys.api.admissionregistration.expressions import BOOL, CONDITION, compile_errors
 from tiphys.api.field_checks import Errors
 from tiphys.api.names import is_qualified_name
 from tiphys.api.status import duplicate, invalid, not_supported, required, too_many
@@ -73,8 +74,8 @@ def _resources(path: str, resources: list[str]) -> Errors:
     return errors
 
 
-def condition_errors(path: str, conditions: list[Object]) -> Errors:
-    """Expressions are looked at when the webhook or policy is first used; here they only have to be there."""
+def condition_errors(path: str, conditions: list[Object], variables: tuple[str, ...] = CONDITION) -> Errors:
+    """Conditions of a webhook (`variables` CONDITION) or of a policy."""
     if len(conditions) > _MAX_CONDITIONS:
         return [too_many(path, len(conditions), _MAX_CONDITIONS)]
     errors: Errors = []
@@ -83,6 +84,7 @@ def condition_errors(path: str, conditions: list[Object]) -> Errors:
         here, name = f"{path}[{index}]", item.get("name", "")
         if not (item.get("expression") or "").strip():
             errors.append(required(f"{here}.expression"))
+        errors += compile_errors(f"{here}.expression", item.get("expression") or "", variables, BOOL)
         errors += check.name(f"{here}.name", name, is_qualified_name)
         if name in seen:
             errors.append(duplicate(f"{here}.name", name))

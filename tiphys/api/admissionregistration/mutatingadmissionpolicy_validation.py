@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.api import field_checks as check
+from tiphys.api.admissionregistration.expressions import mutation_errors
 from tiphys.api.admissionregistration.parameters_validation import expression_errors, policy_spec_errors
 from tiphys.api.field_checks import Errors
 from tiphys.api.names import is_dns1123_subdomain
@@ -40,4 +41,6 @@ def _mutation(path: str, item: Object) -> Errors:
             errors.append(forbidden_field(f"{path}.{other}", f"must not be specified when patchType is {kind}"))
     if item.get(own) is None:
         return [*errors, required(f"{path}.{own}", f"must be specified when patchType is {kind}")]
-    return errors + expression_errors(f"{path}.{own}.expression", item[own].get("expression") or "")
+    text = item[own].get("expression") or ""
+    where = f"{path}.{own}.expression"
+    return errors + expression_errors(where, text) + mutation_errors(where, text)

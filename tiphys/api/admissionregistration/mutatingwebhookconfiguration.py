@@ -33,7 +33,7 @@ class MutatingWebhookConfiguration(Object, name="io.k8s.api.admissionregistratio
     apiVersion: str = "admissionregistration.k8s.io/v1"
     kind: str = "MutatingWebhookConfiguration"
     metadata: Annotated[ObjectMeta, At(1)] = default(ObjectMeta)
-    webhooks: Annotated[list[MutatingWebhook], At(keys=("name",), merge="name")] = []
+    webhooks: Annotated[list[MutatingWebhook], At(2, keys=("name",), merge="name")] = []
 
 
 class MutatingWebhookConfigurationList(

@@ -25,5 +25,5 @@ class ParamRef(Model, name="io.k8s.api.admissionregistration.v1.ParamRef"):
 class Variable(Model, name="io.k8s.api.admissionregistration.v1.Variable"):
     """A named expression that other expressions use."""
 
-    name: Annotated[str, At(required=True)] = ""
-    expression: Annotated[str, At(required=True)] = ""
+    name: Annotated[str, At(1, required=True)] = ""
+    expression: Annotated[str, At(2, required=True)] = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.api import field_checks as check
+from tiphys.api.admissionregistration.expressions import ANYTHING, POLICY, compile_errors
 from tiphys.api.admissionregistration.matching_validation import (
     condition_errors,
     match_resources_errors,
@@ -31,7 +32,7 @@ def policy_spec_errors(spec: Object) -> Errors:
         errors += match_resources_errors("spec.matchConstraints", constraints)
         if not constraints.get("resourceRules"):
             errors.append(required("spec.matchConstraints.resourceRules"))
-    errors += condition_errors("spec.matchConditions", spec.get("matchConditions") or [])
+    errors += condition_errors("spec.matchConditions", spec.get("matchConditions") or [], POLICY)
     return errors + _variables("spec.variables", spec.get("variables") or [])
 
 
@@ -48,6 +49,7 @@ def _variables(path: str, variables: list[Object]) -> Errors:
             errors.append(duplicate(f"{here}.name", name))
         seen.add(name)
         errors += expression_errors(f"{here}.expression", item.get("expression", ""))
+        errors += compile_errors(f"{here}.expression", item.get("expression") or "", POLICY, ANYTHING)
     return errors
 
 

@@ -12,7 +12,7 @@ from tiphys.api.meta import Condition, ListMeta, ObjectMeta
 class Validation(Model, name="io.k8s.api.admissionregistration.v1.Validation"):
     """An expression, and what is said when it does not hold."""
 
-    expression: Annotated[str, At(required=True)] = ""
+    expression: Annotated[str, At(1, required=True)] = ""
     message: Annotated[str, At(2)] = ""
     reason: Annotated[str | None, At(3)] = None
     messageExpression: Annotated[str, At(4)] = ""

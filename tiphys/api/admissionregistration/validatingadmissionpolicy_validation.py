@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.api import field_checks as check
+from tiphys.api.admissionregistration.expressions import BOOL, NULLABLE_TEXT, POLICY, TEXT, compile_errors
 from tiphys.api.admissionregistration.parameters_validation import expression_errors, policy_spec_errors
 from tiphys.api.field_checks import Errors
 from tiphys.api.names import is_dns1123_subdomain, is_qualified_name
@@ -32,6 +33,8 @@ def validate_update(new: Object, old: Object) -> Errors:
 
 def _validation(path: str, item: Object) -> Errors:
     errors = expression_errors(f"{path}.expression", item.get("expression", ""))
+    errors += compile_errors(f"{path}.expression", item.get("expression") or "", POLICY, BOOL)
+    errors += compile_errors(f"{path}.messageExpression", item.get("messageExpression") or "", POLICY, TEXT)
     message, text = item.get("message", ""), item.get("messageExpression", "")
     if message and not message.strip():
         errors.append(invalid(f"{path}.message", message, "message must be non-empty if specified"))
@@ -58,4 +61,5 @@ def _annotations(path: str, annotations: list[Object]) -> Errors:
         seen.add(key)
         if not item.get("valueExpression", "").strip():
             errors.append(required(f"{here}.valueExpression", "valueExpression is not specified"))
+        errors += compile_errors(f"{here}.valueExpression", item.get("valueExpression", ""), POLICY, NULLABLE_TEXT)
     return errors

@@ -32,7 +32,7 @@ class ValidatingWebhookConfiguration(Object, name="io.k8s.api.admissionregistrat
     apiVersion: str = "admissionregistration.k8s.io/v1"
     kind: str = "ValidatingWebhookConfiguration"
     metadata: Annotated[ObjectMeta, At(1)] = default(ObjectMeta)
-    webhooks: Annotated[list[ValidatingWebhook], At(keys=("name",), merge="name")] = []
+    webhooks: Annotated[list[ValidatingWebhook], At(2, keys=("name",), merge="name")] = []
 
 
 class ValidatingWebhookConfigurationList(

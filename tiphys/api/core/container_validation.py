@@ -18,10 +18,11 @@ from tiphys.api.names import (
     is_port_name,
     is_valid_ip,
 )
-from tiphys.api.status import duplicate, forbidden_field, invalid, not_found_field, not_supported, required
+from tiphys.api.status import duplicate, forbidden_field, invalid, not_found_field, not_supported, required, too_many
 
 Object = Mapping[str, Any]
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+MAX_RESTART_RULES, MAX_EXIT_CODES = 20, 255
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 FIELD_PATHS = (
     "metadata.name",
@@ -81,11 +82,46 @@ def _init_only(path: str, container: Object) -> Errors:
 
 
 def _restart_policy(path: str, container: Object, *, init: bool) -> Errors:
-    policy = container.get("restartPolicy")
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
     if policy is None:
-        return []
-    supported = ("Always", "Never", "OnFailure")
-    return check.one_of(f"{path}.restartPolicy", policy, supported, optional=False)
+        text = "must specify restartPolicy when restart rules are used"
+        return [required(f"{path}.restartPolicy", text)] if rules else []
+    errors = check.one_of(f"{path}.restartPolicy", policy, ("Always", "Never", "OnFailure"), optional=False)
+    if rules and init and policy == "Always":
+        text = "restartPolicyRules are not allowed for init containers with restartPolicy Always"
+        errors.append(forbidden_field(f"{path}.restartPolicyRules", text))
+    if len(rules) > MAX_RESTART_RULES:
+        errors.append(too_many(f"{path}.restartPolicyRules", len(rules), MAX_RESTART_RULES))
+    return errors + check.each(f"{path}.restartPolicyRules", rules, _restart_rule)
+
+
+def _restart_rule(path: str, rule: Object) -> Errors:
+    errors = check.one_of(f"{path}.action", rule.get("action", ""), ("Restart",), optional=False)
+    codes = rule.get("exitCodes")
+    if codes is None:
+        return [*errors, required(f"{path}.exitCodes", "must be specified")]
+    errors += check.one_of(f"{path}.exitCodes.operator", codes.get("operator", ""), ("In", "NotIn"), optional=False)
+    if len(codes.get("values") or []) > MAX_EXIT_CODES:
+        errors.append(too_many(f"{path}.exitCodes.values", len(codes["values"]), MAX_EXIT_CODES))
+    return errors
+
+
+def resize_policy_errors(path: str, policies: Sequence[Object], pod_restart_policy: str) -> Errors:
+    """resizePolicy of a container in a pod with that restart policy."""
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, policy in enumerate(policies):
+        here = f"{path}[{index}]"
+        resource, restart = policy.get("resourceName", ""), policy.get("restartPolicy", "")
+        if resource in seen:
+            errors.append(duplicate(here, resource))
+        seen.add(resource)
+        errors += check.one_of(f"{here}.resourceName", resource, ("cpu", "memory"), optional=False)
+        errors += check.one_of(f"{here}.restartPolicy", restart, ("NotRequired", "RestartContainer"), optional=False)
+        if pod_restart_policy == "Never" and restart == "RestartContainer":
+            text = "must be 'NotRequired' when `restartPolicy` is 'Never'"
+            errors.append(invalid(here, restart, text))
+    return errors
 
 
 def container_errors(path: str, container: Object, volumes: Collection[str], *, host_network: bool) -> Errors:

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.api import field_checks as check
-from tiphys.api.core.container_validation import containers_errors
+from tiphys.api.core.container_validation import containers_errors, resize_policy_errors
 from tiphys.api.core.resources_validation import requirements_errors
 from tiphys.api.core.scheduling_validation import affinity_errors, toleration_errors, topology_spread_errors
 from tiphys.api.core.security_validation import pod_security_context_errors
 from tiphys.api.core.volume_validation import volumes_errors
 from tiphys.api.field_checks import MAX_INT32, Errors
 from tiphys.api.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name, is_valid_ip
-from tiphys.api.status import duplicate, forbidden_field, invalid, not_supported, required
+from tiphys.api.status import duplicate, forbidden_field, invalid, not_supported, required, too_long
 
 Object = Mapping[str, Any]
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_MAX_HOSTNAME = 64
 _MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_CHARS = 3, 32, 2048
 
 
@@ -35,6 +36,9 @@ def pod_spec_errors(path: str, spec: Object) -> Errors:
         errors += containers_errors(
             here, spec.get(field) or [], volumes, host_network=host_network, taken=names, init=init
         )
+        for index, container in enumerate(spec.get(field) or []):
+            policies = container.get("resizePolicy") or []
+            errors += resize_policy_errors(f"{here}[{index}].resizePolicy", policies, spec.get("restartPolicy", ""))
     errors += _policies(path, spec)
     errors += check.labels(f"{path}.nodeSelector", spec.get("nodeSelector"))
     errors += pod_security_context_errors(f"{path}.securityContext", spec.get("securityContext") or {}, spec)
@@ -69,6 +73,19 @@ def _names(path: str, spec: Object) -> Errors:
         errors += check.optional_name(f"{path}.{field}", spec.get(field), is_dns1123_subdomain)
     for field in ("hostname", "subdomain"):
         errors += check.optional_name(f"{path}.{field}", spec.get(field), is_dns1123_label)
+    return errors + _hostname_override(f"{path}.hostnameOverride", spec)
+
+
+def _hostname_override(path: str, spec: Object) -> Errors:
+    name = spec.get("hostnameOverride")
+    if name is None:
+        return []
+    errors = [invalid(path, name, text) for text in is_dns1123_subdomain(name)]
+    if len(name) > _MAX_HOSTNAME:
+        errors.append(too_long(path, _MAX_HOSTNAME))
+    for field in ("hostNetwork", "setHostnameAsFQDN"):
+        if spec.get(field):
+            errors.append(forbidden_field(path, f"may not be specified when {field} is true"))
     return errors
 
 

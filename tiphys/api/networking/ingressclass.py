@@ -10,7 +10,7 @@ from tiphys.api.meta import ListMeta, ObjectMeta
 class IngressClassParametersReference(Model, name="io.k8s.api.networking.v1.IngressClassParametersReference"):
     """Names the parameters of an ingress class."""
 
-    apiGroup: Annotated[str | None, At()] = None
+    apiGroup: Annotated[str | None, At(1)] = None
     kind: Annotated[str, At(2, required=True)] = ""
     name: Annotated[str, At(3, required=True)] = ""
     scope: Annotated[str | None, At(4, always=True)] = None
