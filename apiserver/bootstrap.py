@@ -5,6 +5,7 @@ What must stay true: running it again changes nothing that is right; it goes thr
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ipaddress
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from apiserver.verbs.ownership import own_fields
 from tiphys.api.defaults import apply_defaults
 from tiphys.api.kinds import KindInfo
 from tiphys.api.status import StatusError
+from tiphys.api.times import format_time
 from tiphys.clock import Clock
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -31,6 +33,7 @@ _PRIORITY_CLASSES = {
     "system-cluster-critical": (2_000_000_000, "The cluster needs these pods; any node may run them."),
     "system-node-critical": (2_000_001_000, "A node needs these pods; they may not go to another."),
 }
+_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds
 _LABELS = {"component": "apiserver", "provider": "kubernetes"}
 
 
@@ -54,12 +57,28 @@ class Bootstrap:
             obj = {"metadata": {"name": name}, "value": value, "description": description}
             await self.ensure("scheduling.k8s.io", "v1", "priorityclasses", "", obj)
 
+    async def service_range(self, cidr: str) -> None:
+        """ServiceCIDR `kubernetes`: the range of this server, ready from the start."""
+        group, plural = "networking.k8s.io", "servicecidrs"
+        made = {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cidr]}}
+        info = self._resources.registry.get(group, "v1", plural)
+        if not await self.ensure(group, "v1", plural, "", made) or info is None:
+            return
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "",
+            "message": "Kubernetes Service CIDR is ready",
+            "lastTransitionTime": format_time(self._clock.now()),
+        }
+        await self.change(info, "", "kubernetes", lambda old: {**old, "status": {"conditions": [ready]}})
+
     async def kubernetes_service(self, cluster_ip: str, address: str, port: int) -> None:
         """`default/kubernetes`: where pods find this server."""
         ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
         spec = {"clusterIP": cluster_ip, "clusterIPs": [cluster_ip], "ports": ports, "type": "ClusterIP"}
         service = {"metadata": {"name": "kubernetes", "namespace": "default", "labels": dict(_LABELS)}, "spec": spec}
-        await self.ensure("", "v1", "services", "default", service)
+        await self._ensure_service(service)
         if ipaddress.ip_address(address).is_loopback:
             return  # no pod could reach it there, and an endpoint may not say so
         endpoint_ports = [{"name": "https", "port": port, "protocol": "TCP"}]
@@ -79,6 +98,18 @@ class Bootstrap:
             "ports": endpoint_ports,
         }
         await self.ensure("discovery.k8s.io", "v1", "endpointslices", "default", endpoint_slice)
+
+    async def _ensure_service(self, service: dict[str, Any]) -> None:
+        """Another server that starts at this moment may have taken the address and not yet stored its Service."""
+        for wait_seconds in _WAITS:
+            try:
+                await self.ensure("", "v1", "services", "default", copy.deepcopy(service))
+                return
+            except StatusError as error:
+                if error.reason != "Invalid":
+                    raise
+            await asyncio.sleep(wait_seconds)
+        await self.ensure("", "v1", "services", "default", service)
 
     async def ensure(self, group: str, version: str, plural: str, namespace: str, obj: dict[str, Any]) -> bool:
         """Create the object unless it exists or its kind is not served; True: it was created."""
