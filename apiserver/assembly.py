@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from apiserver.admission.denyserviceexternalips import DenyServiceExternalIPs
 from apiserver.admission.plugins import builtin_admission
 from apiserver.aggregator import frontproxy
 from apiserver.aggregator.backends import Backends
@@ -95,6 +96,7 @@ class Options:
     body_seconds: float = BODY_SECONDS
     compaction_seconds: float = INTERVAL_SECONDS
     issuer: Issuer = Issuer()  # noqa: RUF009 - frozen
+    external_ips: bool = False  # may Services claim externalIPs
     loopback_webhooks: bool = False  # may webhooks be called on this machine's own loopback address
 
 
@@ -125,6 +127,7 @@ class ApiServer:
         allocator = ServiceAllocator(self._store, network)
         strategies = builtin_strategies(registry, allocator.strategy())
         self.resources = resources = Resources(registry, self._store, self._cache, strategies)
+        allocator.bind(resources, self._clock)
         handler, bootstrap = self._build(resources)
         assert self._outbound is not None
         custom = CustomResources(resources, self._clock, self._kinds_changed, self._outbound)
@@ -143,6 +146,7 @@ class ApiServer:
             options.pki_dir / "apiserver.crt", options.pki_dir / "apiserver.key", options.pki_dir / "ca.crt"
         )
         self.port = await self._http.start(options.bind_address, options.port, context)
+        await bootstrap.service_range(str(network))
         await bootstrap.kubernetes_service(str(network[1]), self._advertised(), self.port)
         self._background = [
             asyncio.create_task(Compactor(self._cache, self._options.compaction_seconds).run(), name="compactor"),
@@ -203,7 +207,8 @@ class ApiServer:
         authorizer = Union([PrivilegedGroups(), NodeAuthorizer(resources), rbac])
         self._outbound = Outbound(resources, allow_loopback=self._options.loopback_webhooks)
         escalation = EscalationCheck(authorizer, rbac)
-        admission = builtin_admission(resources, self._outbound, authorizer, clock, last=[escalation])
+        last = [escalation] if self._options.external_ips else [escalation, DenyServiceExternalIPs()]
+        admission = builtin_admission(resources, self._outbound, authorizer, clock, last=last)
         self.admission = admission
         self._flow_control = FlowControl(resources, clock)
         metrics, inflight = Metrics(), InFlight()

@@ -29,6 +29,7 @@ def parse_flags(argv: Sequence[str]) -> Options:
     parser.add_argument("--port", type=int, default=6443)
     parser.add_argument("--pki-dir", type=Path, default=None, help="default: DATA_DIR/pki")
     parser.add_argument("--service-cluster-ip-range", default="10.96.0.0/16")
+    parser.add_argument("--allow-external-ips", action="store_true", help="Services may claim externalIPs")
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="before a silent client is let go")
     parser.add_argument("--body-seconds", type=float, default=BODY_SECONDS, help="in which a request's body must come")
     parser.add_argument(
@@ -59,6 +60,7 @@ def parse_flags(argv: Sequence[str]) -> Options:
         body_seconds=flags.body_seconds,
         compaction_seconds=flags.compaction_seconds,
         issuer=issuer,
+        external_ips=flags.allow_external_ips,
         loopback_webhooks=flags.allow_loopback_webhooks,
     )
 

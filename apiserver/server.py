@@ -83,7 +83,8 @@ class HttpServer:
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=context, backlog=1024, reuse_address=True)
+        hosts: Any = host.split(",") if "," in host else host
+        site = web.TCPSite(self._runner, hosts, port, ssl_context=context, backlog=1024, reuse_address=True)
         await site.start()
         listener: Any = site._server
         return int(listener.sockets[0].getsockname()[1])

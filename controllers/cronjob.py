@@ -83,8 +83,10 @@ class CronJobController(Controller):
         try:
             await self.client.delete(Job, name, cron.metadata.namespace, propagation="Background", uid=uid)
         except ApiError as error:
-            if error.not_found or error.conflict:
+            if error.not_found:
                 return
+            if error.conflict:
+                raise  # not deleted: a job in its place must wait
             self._tell(cron, [Happening("Warning", "FailedDelete", f"Deleted job: {error}")])
             raise
         self._tell(cron, [Happening("Normal", "SuccessfulDelete", f"Deleted job {name}")])

@@ -129,8 +129,10 @@ class DaemonSetController(Controller):
             try:
                 await self.client.delete(Pod, name, pod.metadata.namespace, uid=pod.metadata.uid)
             except ApiError as error:
-                if error.not_found or error.conflict:
+                if error.not_found:
                     return
+                if error.conflict:
+                    raise  # somebody wrote at the same time: the cache will show
                 self._event(daemon_set, "Warning", "FailedDelete", f"Error deleting: {error}")
                 raise
             self._event(daemon_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")

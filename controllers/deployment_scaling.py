@@ -32,6 +32,21 @@ def total(replica_sets: Iterable[ReplicaSet]) -> int:
     return sum(map(replicas_of, replica_sets))
 
 
+def occupied(replica_set: ReplicaSet) -> int:
+    """How many pods it may have until its controller has followed its last resize: the surge counts those too."""
+    return max(replicas_of(replica_set), replica_set.status.replicas)
+
+
+def is_settled(replica_set: ReplicaSet) -> bool:
+    """Its controller has seen its size: until then it may still start pods for an older one."""
+    return replica_set.status.observedGeneration >= replica_set.metadata.generation
+
+
+def lasting(replica_set: ReplicaSet) -> int:
+    """How many of its available pods stay once its controller has followed its last resize."""
+    return min(replicas_of(replica_set), replica_set.status.availableReplicas)
+
+
 def active(replica_sets: Iterable[ReplicaSet]) -> list[ReplicaSet]:
     """Those that want pods."""
     return [rs for rs in replica_sets if replicas_of(rs) > 0]
@@ -76,7 +91,9 @@ def new_size(deployment: Deployment, replica_sets: Sequence[ReplicaSet], current
     wanted = replicas_of(deployment)
     if current > wanted or not is_rolling(deployment):
         return wanted
-    room = wanted + max_surge(deployment) - total(replica_sets)
+    room = wanted + max_surge(deployment) - sum(map(occupied, replica_sets))
+    if current and not all(map(is_settled, replica_sets)):
+        return current
     return current if room <= 0 else current + min(room, wanted - current)
 
 
@@ -95,7 +112,7 @@ def scale_down_old(deployment: Deployment, new: ReplicaSet, old: Sequence[Replic
         unhealthy = min(budget, max(0, sizes[rs.metadata.uid] - rs.status.availableReplicas))
         sizes[rs.metadata.uid] -= unhealthy
         budget -= unhealthy
-    surplus = sum(rs.status.availableReplicas for rs in [*old, new]) - least
+    surplus = sum(map(lasting, [*old, new])) - least
     for rs in oldest_first:
         healthy = min(max(surplus, 0), sizes[rs.metadata.uid])
         sizes[rs.metadata.uid] -= healthy

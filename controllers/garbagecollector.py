@@ -43,7 +43,7 @@ class GarbageCollector:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.client = environment.client
+        self.client = environment.client_of(self.name)
         self.graph = Graph()
         self.queue: WorkQueue[str] = WorkQueue("garbage_collector_attempt_to_delete", environment.registry)
         self._kinds: dict[tuple[str, str], ServedResource] = {}

@@ -100,6 +100,7 @@ class NamespaceController(Controller):
     name: ClassVar = "namespace-controller"
     kind = Namespace
     reads = (Pod,)
+    on_all: ClassVar = ("list", "delete", "deletecollection")
     writes = (Writes(Namespace, ("update",), "finalize"), Writes(Namespace, ("update",), "status"))
     workers = 10
 

@@ -2,7 +2,8 @@
 
 When something was last heard of a node is measured on our own clock from the moment we saw it, never by comparing the
 node's timestamps with ours.  After GRACE_SECONDS of silence the conditions become Unknown; the taints follow the
-conditions, so they also follow a kubelet that says itself that it is not ready.  Evicting pods is tainteviction.py.
+conditions, so they also follow a kubelet that says itself that it is not ready.  Evicting pods is tainteviction.py; how
+many nodes are handed to it at a time is nodelifecycle_zones.py, and none when no node at all is heard of.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from controllers.nodelifecycle_zones import Pace, is_blind, rate_per_second, states, zone_of
 from controllers.podconditions import condition as pod_condition
 from tiphys.api.coordination.lease import Lease
 from tiphys.api.core.node import Node, NodeCondition
@@ -113,11 +115,14 @@ class NodeLifecycleController(Controller):
         super().__init__(environment)
         self.grace_seconds = grace_seconds
         self._heard: dict[str, tuple[str, float]] = {}  # node to (what it last said, when we saw that)
+        self._pace = Pace()
+        self._zones: dict[str, str] = {}
 
     def setup(self) -> None:
         index_by_node(self.cache(Pod))
         self.on(Lease, self._renewed)
         self.on(Pod, self._new_on_silent_node)
+        self.on(Node, self._others)
 
     def _renewed(self, lease: Lease) -> Iterable[Key]:
         """A renewal is noted and nothing else: one comes every ten seconds from every node."""
@@ -133,6 +138,34 @@ class NodeLifecycleController(Controller):
         ready = pod_condition(pod, "Ready")
         if node is not None and status_of(node, "Ready") != "True" and ready is not None and ready.status == "True":
             yield Key("", node.metadata.name)
+
+    def _others(self, _: Node) -> Iterable[Key]:
+        """When a zone's state changes, so does what may be done about its silent nodes."""
+        nodes = self.cache(Node).list()
+        found = states((zone_of(node.metadata.labels), status_of(node, "Ready") == "True") for node in nodes)
+        if found != self._zones:
+            self._zones = found
+            for node in nodes:
+                if status_of(node, "Ready") != "True":
+                    yield Key("", node.metadata.name)
+
+    def _paced(self, node: Node, taints: Sequence[Taint]) -> tuple[Sequence[Taint], float | None]:
+        """The taints that may be set now, and in how many seconds the others may."""
+        held = {(taint.key, taint.effect) for taint in node.spec.taints}
+        evicting = [one for one in taints if one.key in (NOT_READY, UNREACHABLE) and one.effect == "NoExecute"]
+        if not evicting:
+            return taints, None
+        if is_blind(self._zones):
+            return [one for one in taints if one not in evicting], None
+        if any((one.key, one.effect) in held for one in evicting):
+            return taints, None
+        zone = zone_of(node.metadata.labels)
+        size = sum(1 for one in self.cache(Node).list() if zone_of(one.metadata.labels) == zone)
+        rate = rate_per_second(self._zones.get(zone, ""), size)
+        wait_seconds = self._pace.wait_seconds(zone, rate, self.clock.monotonic())
+        if wait_seconds == 0:
+            return taints, None
+        return [one for one in taints if one not in evicting], wait_seconds
 
     def _listen(self, node: Node) -> float:
         """Seconds since the node last said something new."""
@@ -160,7 +193,7 @@ class NodeLifecycleController(Controller):
                 node = await self.client.update(node.model_copy(update={"status": status}), subresource="status")
         if status_of(node, "Ready") != "True":
             await self._mark_pods(node, now)
-        taints = wanted_taints(node, now)
+        taints, wait_seconds = self._paced(node, wanted_taints(node, now))
         if taints != node.spec.taints:
             patch = {
                 "metadata": {"resourceVersion": node.metadata.resourceVersion},
@@ -168,7 +201,8 @@ class NodeLifecycleController(Controller):
             }
             await self.client.patch(Node, node.metadata.name, "", patch)
         left_seconds = self.grace_seconds - silent_seconds
-        return left_seconds + 0.01 if left_seconds > 0 else None  # silence ends with an event
+        again = left_seconds + 0.01 if left_seconds > 0 else None  # silence ends with an event
+        return again if wait_seconds is None else min(wait_seconds, again or wait_seconds)
 
     async def _mark_pods(self, node: Node, now: datetime) -> None:
         """A pod on a node that is not ready serves nobody: its Ready condition becomes False."""

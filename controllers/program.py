@@ -34,6 +34,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=PORT, help="metrics and health; 0: none")
     parser.add_argument("--controllers", default="*", metavar="LIST", help="names, comma separated; * all, -name not")
     parser.add_argument("--fake-nodes", type=int, default=0, metavar="N", help="also run N simulated nodes")
+    parser.add_argument("--cluster-cidr", default="", metavar="CIDR[,CIDR]", help="pod ranges of nodes come from here")
     arguments = parser.parse_args(words)
     try:
         arguments.names = enabled(arguments.controllers.split(","))
@@ -59,6 +60,8 @@ async def serve(arguments: argparse.Namespace) -> int:
             names=arguments.names,
             simulated_nodes=arguments.fake_nodes,
             registry=REGISTRY,
+            pki_dir=Path(arguments.pki_dir) if arguments.pki_dir else None,
+            cluster_cidrs=tuple(part for part in arguments.cluster_cidr.split(",") if part),
         )
         runner = await _serve_diagnostics(arguments, config, manager, elector)
         leadership = asyncio.create_task(elector.lead(manager.run))

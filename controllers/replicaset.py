@@ -117,8 +117,10 @@ class ReplicaSetController(Controller):
             try:
                 await self.client.delete(Pod, name, pod.metadata.namespace, uid=pod.metadata.uid)
             except ApiError as error:
-                if error.not_found or error.conflict:
-                    return  # gone, or another pod has the name by now
+                if error.not_found:
+                    return
+                if error.conflict:
+                    raise  # most likely another pod has the name by now; the cache will show
                 self.events.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}", source=self.name)
                 raise
             self.events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}", source=self.name)

@@ -2,6 +2,9 @@
 
 For CI pipelines and scale tests (`tiphys up --fake-nodes N`).  Everything above the node is real: scheduling, rollouts,
 services, garbage collection.  Pods that run to an end (restartPolicy Never or OnFailure, owned by a Job) succeed.
+Two annotations of a pod say otherwise: `tiphys.dev/simulated-exit` is an exit code or "never", and with
+`tiphys.dev/simulated-ready: "false"` it runs without being ready.
+
 Event-driven; the only clockwork is one Lease renewal per node every RENEW_SECONDS, spread evenly.
 """
 
@@ -34,6 +37,7 @@ LEASE_SECONDS = 40
 CAPACITY = {"cpu": "32", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "110"}
 POD_NETWORK = ipaddress.IPv4Network("100.64.0.0/10")
 IP_INDEX = "podIP"
+EXIT, READY = "tiphys.dev/simulated-exit", "tiphys.dev/simulated-ready"
 
 
 def node_name(number: int) -> str:
@@ -87,13 +91,25 @@ def node_ip(number: int) -> str:
 
 
 def ends_by_itself(pod: Pod) -> bool:
+    if EXIT in pod.metadata.annotations:
+        return pod.metadata.annotations[EXIT].isdigit()
     owner = controller_of(pod)
     return pod.spec.restartPolicy in ("Never", "OnFailure") and owner is not None and owner.kind == "Job"
 
 
+def is_to_be_ready(pod: Pod) -> bool:
+    return pod.metadata.annotations.get(READY) != "false"
+
+
+def stopped_exit_code(pod: Pod) -> int:
+    """What a container answers that is told to stop: a server says 0, work that was cut short has failed."""
+    return 0 if pod.spec.restartPolicy == "Always" else 143
+
+
 def running_status(pod: Pod, host_ip: str, pod_ip: str, now: datetime) -> dict[str, Any]:
     """The status of a pod all of whose containers run and are ready; init containers have done their work."""
-    at = format_time(now)
+    at, ready = format_time(now), is_to_be_ready(pod)
+    words = dict.fromkeys(("Ready", "ContainersReady"), "True" if ready else "False")
     return {
         "phase": "Running",
         "hostIP": host_ip,
@@ -103,26 +119,28 @@ def running_status(pod: Pod, host_ip: str, pod_ip: str, now: datetime) -> dict[s
         "startTime": at,
         "observedGeneration": pod.metadata.generation,
         "conditions": [
-            {"type": type, "status": "True", "lastTransitionTime": at}
+            {"type": type, "status": words.get(type, "True"), "lastTransitionTime": at}
             for type in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
         ],
         "initContainerStatuses": [
             _container(one.name, one.image, {"terminated": _completed(at)}) for one in pod.spec.initContainers
         ],
         "containerStatuses": [
-            _container(one.name, one.image, {"running": {"startedAt": at}}) for one in pod.spec.containers
+            {**_container(one.name, one.image, {"running": {"startedAt": at}}), "ready": ready}
+            for one in pod.spec.containers
         ],
     }
 
 
-def succeeded_status(pod: Pod, now: datetime) -> dict[str, Any]:
+def ended_status(pod: Pod, now: datetime, exit_code: int = 0) -> dict[str, Any]:
     at = format_time(now)
+    ending = _completed(at) if exit_code == 0 else {**_completed(at), "exitCode": exit_code, "reason": "Error"}
     done = {"status": "False", "reason": "PodCompleted", "lastTransitionTime": at}
     return {
-        "phase": "Succeeded",
+        "phase": "Failed" if exit_code else "Succeeded",
         "conditions": [{"type": type, **done} for type in ("Ready", "ContainersReady")],
         "containerStatuses": [
-            {**_container(one.name, one.image, {"terminated": _completed(at)}), "ready": False, "started": False}
+            {**_container(one.name, one.image, {"terminated": ending}), "ready": False, "started": False}
             for one in pod.spec.containers
         ],
     }
@@ -152,6 +170,7 @@ class SimulatedNodes(Controller):
     reads = (Node,)
     writes = (
         Writes(Node, ("create",)),
+        Writes(Node, ("patch",), "status"),
         Writes(Lease, ("create", "patch")),
         Writes(Pod, ("patch",), "status"),
         Writes(Pod, ("delete",)),
@@ -218,14 +237,16 @@ class SimulatedNodes(Controller):
         try:
             if meta.deletionTimestamp:
                 if is_ready(pod):  # as on a real node, the containers end before the object goes
-                    await self._write(pod, succeeded_status(pod, now))
+                    await self._write(pod, ended_status(pod, now, stopped_exit_code(pod)))
                 await self.client.delete(Pod, meta.name, meta.namespace, uid=meta.uid, grace_period_seconds=0)
-            elif pod.status.phase in ("", "Pending") or (pod.status.phase == "Running" and not is_ready(pod)):
+            elif pod.status.phase in ("", "Pending") or (
+                pod.status.phase == "Running" and is_ready(pod) != is_to_be_ready(pod)
+            ):
                 host_ip = node_ip(self.numbers[pod.spec.nodeName])
                 address = pod.status.podIP or (host_ip if pod.spec.hostNetwork else self._new_ip())
                 await self._write(pod, running_status(pod, host_ip, address, now))
             elif pod.status.phase == "Running" and ends_by_itself(pod):
-                await self._write(pod, succeeded_status(pod, now))
+                await self._write(pod, ended_status(pod, now, int(pod.metadata.annotations.get(EXIT, "0"))))
         except ApiError as error:
             if not error.not_found and error.code not in (409, 422):
                 raise

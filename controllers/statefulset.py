@@ -134,8 +134,10 @@ class StatefulSetController(Controller):
             try:
                 await self.client.delete(Pod, meta.name, meta.namespace, uid=meta.uid)
             except ApiError as error:
-                if error.not_found or error.conflict:
+                if error.not_found:
                     return
+                if error.conflict:
+                    raise  # another pod has the name by now, or somebody wrote at the same time: look again
                 self._event(turn.stateful_set, "delete", f"Pod {meta.name}", error)
                 raise
             self._event(turn.stateful_set, "delete", f"Pod {meta.name}")

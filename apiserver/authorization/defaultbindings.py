@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from apiserver.authorization.controllerroles import NAMESPACE, PREFIX, controller_rules
 from apiserver.authorization.defaultroles import AGGREGATED, AGGREGATES_TO, CLUSTER_ROLES, EVENTS, READ
 from apiserver.authorization.rules import Rule, rule
 
@@ -68,6 +69,9 @@ ROLES: Mapping[tuple[str, str], Sequence[Rule]] = {
     ("kube-system", "system:controller:bootstrap-signer"): (rule(READ, "core", "secrets"),),
     ("kube-system", "system:controller:cloud-provider"): (rule(f"create {READ}", "core", "configmaps"),),
     ("kube-system", "system:controller:token-cleaner"): (rule(f"delete {READ}", "core", "secrets"), EVENTS),
+    ("kube-system", "tiphys:controllers"): (
+        rule("impersonate", "core", "serviceaccounts", " ".join(controller_rules())),
+    ),
 }
 
 BINDINGS: Mapping[tuple[str, str], tuple[str, str]] = {
@@ -101,6 +105,7 @@ BINDINGS: Mapping[tuple[str, str], tuple[str, str]] = {
         "system:controller:token-cleaner",
         "account:kube-system/token-cleaner",
     ),
+    ("kube-system", "tiphys:controllers"): ("tiphys:controllers", "user:system:kube-controller-manager"),
 }
 
 
@@ -112,10 +117,16 @@ def default_objects() -> dict[str, list[Obj]]:
         role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {_AGGREGATE_TO + source: "true"}}]}
         role["rules"] = None
         cluster_roles.append(role)
+    bindings = dict(CLUSTER_BINDINGS)
+    for name, rules_of_one in controller_rules().items():
+        role = _role("", PREFIX + name, ())
+        role["rules"] = rules_of_one
+        cluster_roles.append(role)
+        bindings[PREFIX + name] = (PREFIX + name, f"account:{NAMESPACE}/{name}")
     return {
         "clusterroles": cluster_roles,
         "roles": [_role(namespace, name, rules) for (namespace, name), rules in ROLES.items()],
-        "clusterrolebindings": [_binding("", name, "ClusterRole", *to) for name, to in CLUSTER_BINDINGS.items()],
+        "clusterrolebindings": [_binding("", name, "ClusterRole", *to) for name, to in bindings.items()],
         "rolebindings": [_binding(namespace, name, "Role", *to) for (namespace, name), to in BINDINGS.items()],
     }
 

@@ -225,16 +225,14 @@ CLUSTER_ROLES: Mapping[str, Sequence[Rule]] = {
         rule(READ, "storage.k8s.io", "storageclasses"),
         rule(f"patch update {READ}", "core", "persistentvolumeclaims"),
     ),
-    # Neither impersonate nor bind nor escalate: a controller cannot be talked into handing out more than it has.
-    "tiphys:controllers": (
-        rule(_ALL, "*", "*"),
-        rule("approve sign", "certificates.k8s.io", "signers"),
-    ),
+    # What the controllers' shared caches need; each writes as its own account (controllerroles.py).  No get: on
+    # everything it would be exec and proxy too.
+    "tiphys:controllers": (rule("list watch", "*", "*"), EVENTS),
     "tiphys:node-agent": (
         EVENTS,
         rule(READ, "core", "endpoints namespaces serviceaccounts"),
         rule(READ, "discovery.k8s.io", "endpointslices"),
-        rule(READ, "networking.k8s.io", "networkpolicies"),
+        rule(READ, "networking.k8s.io", "ingressclasses ingresses networkpolicies"),
         rule("list watch", "coordination.k8s.io", "leases"),
         rule(READ, "storage.k8s.io", "csinodes volumeattachments"),
     ),

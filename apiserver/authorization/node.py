@@ -1,6 +1,8 @@
 """Node: a node does what its pods need, and reads the secrets, config maps and volumes of those pods only.
 
-What must stay true: the relation is read from the pods as they are now; a list of secrets without a name is never
+Nodes also serve the Ingresses of our class: they read the certificates that these name, and publish their addresses.
+
+What must stay true: the relation is read from the objects as they are now; a list of secrets without a name is never
 allowed; a node's name comes from its credential.
 """
 
@@ -18,6 +20,7 @@ from apiserver.resources import Resources
 _PREFIX = "system:node:"
 _LEASES = "kube-node-lease"
 _READING = frozenset({"get", "list", "watch"})
+_INGRESS_CONTROLLER = "tiphys.dev/ingress"
 _LOCAL_PATH_NODE = "tiphys.dev/local-path-node"  # label of the volumes whose directory the named node keeps
 _BY_POD = {
     "secrets": ("secret", _READING),
@@ -45,6 +48,8 @@ class NodeAuthorizer:
             return _own(node, info, _LEASES)
         if info.is_resource and info.group == "storage.k8s.io" and info.resource == "csinodes":
             return _own(node, info, "")
+        if info.is_resource and (info.group, info.resource) == ("networking.k8s.io", "ingresses") and info.subresource:
+            return self._ingress_status(node, info)
         return (Decision.ALLOW, "") if any(rule.allows(info) for rule in NODE) else (Decision.NO_OPINION, "")
 
     async def rights_of(self, user: User, namespace: str) -> Rights:
@@ -61,7 +66,30 @@ class NodeAuthorizer:
         for pod in self._pods_of(node, info.namespace):
             if info.name in _references(pod, info.resource):
                 return Decision.ALLOW, ""
+        if info.resource == "secrets" and self._is_certificate(info.namespace, info.name):
+            return Decision.ALLOW, ""
         return _unrelated(node)
+
+    def _is_certificate(self, namespace: str, name: str) -> bool:
+        """An Ingress that the nodes serve names the secret under `tls`."""
+        ingresses = self._resources.named("networking.k8s.io", "ingresses")
+        for ingress in ingresses.peek_all(namespace) if ingresses and namespace else ():
+            named = any(tls.get("secretName") == name for tls in ingress["spec"].get("tls", []))
+            if named and self._is_served(ingress):
+                return True
+        return False
+
+    def _is_served(self, ingress: Obj) -> bool:
+        annotations = ingress["metadata"].get("annotations", {})
+        name = ingress["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class", "")
+        found = self._resources.peek("networking.k8s.io", "ingressclasses", "", name) if name else None
+        return found is not None and found["spec"].get("controller") == _INGRESS_CONTROLLER
+
+    def _ingress_status(self, node: str, info: RequestInfo) -> Answer:
+        if info.verb != "patch" or info.subresource != "status" or not info.name:
+            return Decision.NO_OPINION, "can only patch the status of an ingress"
+        found = self._resources.peek("networking.k8s.io", "ingresses", info.namespace, info.name)
+        return (Decision.ALLOW, "") if found is not None and self._is_served(found) else _unrelated(node)
 
     def _volume(self, node: str, info: RequestInfo) -> Answer:
         """A persistent volume is a node's when a pod there uses the claim it is bound to.

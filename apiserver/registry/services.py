@@ -1,6 +1,6 @@
-"""Services: cluster addresses and node ports, each reserved by a key of its own in the store.
+"""Services: cluster addresses (an IPAddress object each) and node ports (a key of its own in the store each).
 
-What must stay true: an address is taken by creating its key, so two servers, or a server before and after a crash, can
+What must stay true: a port is taken by creating its key, so two servers, or a server before and after a crash, can
 never hand out the same one; what a failed write took is given back, and `repair` removes what a crash left behind.
 """
 
@@ -12,14 +12,16 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
+from apiserver.registry.clusteraddresses import ClusterAddresses
 from apiserver.registry.strategy import Allocation, Strategy
+from apiserver.resources import Resources
 from apiserver.storage.store import Conflict, Store
 from tiphys.api.status import FieldError, StatusError, internal_error, invalid, invalid_object
+from tiphys.clock import Clock
 
 Obj = dict[str, Any]
 
-IP_PREFIX = "/ranges/serviceips/"  # not below /registry/: these are no objects and nobody watches them
-PORT_PREFIX = "/ranges/servicenodeports/"
+PORT_PREFIX = "/ranges/servicenodeports/"  # not below /registry/: these are no objects and nobody watches them
 NODE_PORTS = range(30000, 32768)
 _RANDOM_TRIES = 64
 
@@ -27,17 +29,21 @@ _RANDOM_TRIES = 64
 class Reservation(Allocation):
     """Keys taken for one write, and keys that the write makes free."""
 
-    def __init__(self, store: Store, *, dry_run: bool = False) -> None:
-        self._store = store
+    def __init__(self, store: Store, addresses: ClusterAddresses, *, dry_run: bool = False) -> None:
+        self._store, self._addresses = store, addresses
         self.dry_run = dry_run
         self.taken: list[str] = []
         self.freed: list[str] = []
+        self.taken_addresses: list[str] = []
+        self.freed_addresses: list[str] = []
 
     async def keep(self) -> None:
         await remove_keys(self._store, self.freed)
+        await self._addresses.free(self.freed_addresses)
 
     async def give_back(self) -> None:
         await remove_keys(self._store, self.taken)
+        await self._addresses.free(self.taken_addresses)
 
 
 async def remove_keys(store: Store, keys: Iterable[str]) -> None:
@@ -54,18 +60,27 @@ class ServiceAllocator:
     def __init__(self, store: Store, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
         self._store = store
         self._network = network
-        self._first = int(network.network_address) + 1
-        self._count = max(1, network.num_addresses - 2)
+        self._given: ClusterAddresses | None = None
+
+    def bind(self, resources: Resources, clock: Clock) -> None:
+        """Must be called before the first Service comes."""
+        self._given = ClusterAddresses(resources, self._network, clock)
+
+    @property
+    def addresses(self) -> ClusterAddresses:
+        assert self._given is not None, "bind comes first"
+        return self._given
 
     def strategy(self) -> Strategy:
         return Strategy(create_on_update=True, returns_deleted=True, allocate=self.allocate, release=self.release)
 
     async def allocate(self, new: Obj, old: Obj | None, dry_run: bool) -> Allocation:
         """Raises 422 when what the service asks for cannot be had."""
-        reservation = Reservation(self._store, dry_run=dry_run)
+        reservation = Reservation(self._store, self.addresses, dry_run=dry_run)
         try:
             await self._cluster_ip(new, old, reservation)
             await self._node_ports(new, old, reservation)
+            await self._health_check_port(new, old, reservation)
         except BaseException:
             await reservation.give_back()
             raise
@@ -73,13 +88,18 @@ class ServiceAllocator:
 
     async def release(self, service: Obj) -> None:
         await remove_keys(self._store, keys_of(service))
+        await self.addresses.free(_addresses(service))
 
     async def repair(self, services: Iterable[Obj]) -> None:
-        """Remove reservations of services that are not there."""
-        wanted = {key for service in services for key in keys_of(service)}
-        for prefix in (IP_PREFIX, PORT_PREFIX):
-            page = await self._store.range(prefix)
-            await remove_keys(self._store, [entry.key for entry in page.entries if entry.key not in wanted])
+        """Remove reservations of services that are not there; make those that are missing."""
+        held = list(services)
+        wanted = {key for service in held for key in keys_of(service)}
+        page = await self._store.range(PORT_PREFIX)
+        found = {entry.key for entry in page.entries}
+        await remove_keys(self._store, found - wanted)
+        for key in wanted - found:
+            await self._store.create(key, b"{}")
+        await self.addresses.repair({address: service for service in held for address in _addresses(service)})
 
     async def _cluster_ip(self, new: Obj, old: Obj | None, reservation: Reservation) -> None:
         spec = new.setdefault("spec", {})
@@ -87,7 +107,7 @@ class ServiceAllocator:
         if spec.get("type") == "ExternalName":
             for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                 spec.pop(name, None)
-            reservation.freed += [IP_PREFIX + address for address in held]
+            reservation.freed_addresses += held
             return
         if old is not None and held and not spec.get("clusterIP"):
             spec["clusterIP"], spec["clusterIPs"] = held[0], held
@@ -99,7 +119,7 @@ class ServiceAllocator:
         if asked and asked != "None" and not _is_address(asked):
             return  # validation says what is wrong with it
         if not asked:
-            asked = await self._any_address(reservation)
+            asked = await self._any_address(new, reservation)
             spec["clusterIP"], spec["clusterIPs"] = asked, [asked]
         elif asked != "None" and asked not in held:
             await self._this_address(new, asked, reservation)
@@ -107,23 +127,25 @@ class ServiceAllocator:
         spec.setdefault("ipFamilies", [family])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
 
-    async def _any_address(self, reservation: Reservation) -> str:
-        # Upstream leaves the lowest part of the range to addresses that people choose, while there is room above it.
-        offset = min(max(16, self._count // 16), 256) if self._count > 32 else 1
-        for _ in range(_RANDOM_TRIES):
-            address = str(ipaddress.ip_address(self._first + offset + secrets.randbelow(max(1, self._count - offset))))
-            if await self._take(IP_PREFIX + address, reservation):
-                return address
-        for index in range(1, self._count):
-            address = str(ipaddress.ip_address(self._first + index))
-            if await self._take(IP_PREFIX + address, reservation):
-                return address
+    async def _any_address(self, service: Obj, reservation: Reservation) -> str:
+        for network in self.addresses.networks():
+            first, count = int(network.network_address) + 1, max(1, network.num_addresses - 2)
+            # Upstream leaves the lowest part of the range to addresses that people choose, while there is room above.
+            offset = min(max(16, count // 16), 256) if count > 32 else 1
+            for _ in range(_RANDOM_TRIES):
+                address = str(ipaddress.ip_address(first + offset + secrets.randbelow(max(1, count - offset))))
+                if await self._take_address(address, service, reservation):
+                    return address
+            for index in range(1, count):
+                address = str(ipaddress.ip_address(first + index))
+                if await self._take_address(address, service, reservation):
+                    return address
         raise internal_error("failed to allocate a serviceIP: range is full")
 
     async def _this_address(self, service: Obj, address: str, reservation: Reservation) -> None:
-        if ipaddress.ip_address(address) not in self._network:
+        if not any(ipaddress.ip_address(address) in network for network in self.addresses.networks()):
             text = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {self._network}"
-        elif await self._take(IP_PREFIX + address, reservation):
+        elif await self._take_address(address, service, reservation):
             return
         else:
             text = "provided IP is already allocated"
@@ -167,6 +189,26 @@ class ServiceAllocator:
             text = "provided port is already allocated"
         raise _refused(service, invalid(f"spec.ports[{index}].nodePort", port, text))
 
+    async def _health_check_port(self, new: Obj, old: Obj | None, reservation: Reservation) -> None:
+        """A load balancer whose traffic stays on the node is told by a port of its own which nodes have endpoints."""
+        spec, held = new["spec"], (old or {}).get("spec", {}).get("healthCheckNodePort", 0)
+        wants = spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+        asked = spec.get("healthCheckNodePort", 0)
+        if wants and not asked:
+            asked = spec["healthCheckNodePort"] = await self._any_port(reservation)
+        elif wants and asked != held and not await self._take(f"{PORT_PREFIX}{asked}", reservation):
+            raise _refused(new, invalid("spec.healthCheckNodePort", asked, "provided port is already allocated"))
+        if held and held != asked:
+            reservation.freed.append(f"{PORT_PREFIX}{held}")
+
+    async def _take_address(self, address: str, service: Obj, reservation: Reservation) -> bool:
+        if reservation.dry_run:
+            return self.addresses.is_free(address)
+        if not await self.addresses.take(address, service):
+            return False
+        reservation.taken_addresses.append(address)
+        return True
+
     async def _take(self, key: str, reservation: Reservation) -> bool:
         if reservation.dry_run:
             return (await self._store.get(key))[0] is None
@@ -200,6 +242,6 @@ def _node_ports(service: Obj) -> set[int]:
 
 
 def keys_of(service: Obj) -> list[str]:
-    """The reservations that belong to a service."""
-    keys = [IP_PREFIX + address for address in _addresses(service)]
-    return keys + [f"{PORT_PREFIX}{port}" for port in _node_ports(service)]
+    """The keys of a service's ports."""
+    ports = {*_node_ports(service), service.get("spec", {}).get("healthCheckNodePort", 0)} - {0}
+    return [f"{PORT_PREFIX}{port}" for port in ports]

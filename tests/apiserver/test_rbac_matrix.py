@@ -37,48 +37,48 @@ get     /metrics                               -     no   no   no   no   no    n
 get     /openid/v1/jwks                        -     no   no   no   no   no    no   no    no  yes
 create  selfsubjectaccessreviews.authorization.k8s.io - no yes yes yes yes yes yes yes yes
 create  subjectaccessreviews.authorization.k8s.io     - no no no no no yes yes yes yes
-create  localsubjectaccessreviews.authorization.k8s.io ns no no no no yes yes no yes yes
+create  localsubjectaccessreviews.authorization.k8s.io ns no no no no yes yes no no  yes
 create  tokenreviews.authentication.k8s.io     -     no   no   no   no   no    yes  yes   yes yes
 list    pods                                   ns    no   no   yes  yes  yes   yes  yes   yes yes
 list    pods                                   other no   no   no   no   no    yes  yes   yes yes
 list    pods                                   -     no   no   no   no   no    yes  yes   yes yes
-create  pods                                   ns    no   no   no   yes  yes   yes  no    yes yes
-delete  pods                                   ns    no   no   no   yes  yes   yes  yes   yes yes
-create  pods/binding                           ns    no   no   no   no   no    no   yes   yes yes
-create  pods/exec                              ns    no   no   no   yes  yes   no   no    yes yes
-get     pods/exec                              ns    no   no   no   yes  yes   no   no    yes yes
-get     pods/log                               ns    no   no   yes  yes  yes   no   no    yes yes
-create  pods/eviction                          ns    no   no   no   yes  yes   yes  no    yes yes
-patch   pods/status                            ns    no   no   no   no   no    yes  yes   yes yes
-update  pods/ephemeralcontainers               ns    no   no   no   no   no    no   no    yes yes
+create  pods                                   ns    no   no   no   yes  yes   yes  no    no  yes
+delete  pods                                   ns    no   no   no   yes  yes   yes  yes   no  yes
+create  pods/binding                           ns    no   no   no   no   no    no   yes   no  yes
+create  pods/exec                              ns    no   no   no   yes  yes   no   no    no  yes
+get     pods/exec                              ns    no   no   no   yes  yes   no   no    no  yes
+get     pods/log                               ns    no   no   yes  yes  yes   no   no    no  yes
+create  pods/eviction                          ns    no   no   no   yes  yes   yes  no    no  yes
+patch   pods/status                            ns    no   no   no   no   no    yes  yes   no  yes
+update  pods/ephemeralcontainers               ns    no   no   no   no   no    no   no    no  yes
 get     secrets                                ns    no   no   no   yes  yes   no   no    yes yes
 list    secrets                                -     no   no   no   no   no    no   no    yes yes
 get     configmaps                             ns    no   no   yes  yes  yes   no   no    yes yes
-update  configmaps                             ns    no   no   no   yes  yes   no   no    yes yes
+update  configmaps                             ns    no   no   no   yes  yes   no   no    no  yes
 create  serviceaccounts/token                  ns    no   no   no   yes  yes   yes  no    yes yes
 impersonate serviceaccounts                    ns    no   no   no   yes  yes   no   no    no  yes
 impersonate users                              -     no   no   no   no   no    no   no    no  yes
-get     resourcequotas                         ns    no   no   yes  yes  yes   no   no    yes yes
-create  resourcequotas                         ns    no   no   no   no   no    no   no    yes yes
+get     resourcequotas                         ns    no   no   yes  yes  yes   no   no    no  yes
+create  resourcequotas                         ns    no   no   no   no   no    no   no    no  yes
 list    nodes                                  -     no   no   no   no   no    yes  yes   yes yes
-patch   nodes/status                           -     no   no   no   no   no    yes  no    yes yes
-get     nodes/proxy                            -     no   no   no   no   no    no   no    yes yes
-delete  nodes                                  -     no   no   no   no   no    no   no    yes yes
-delete  namespaces                             ns    no   no   no   no   no    no   no    yes yes
+patch   nodes/status                           -     no   no   no   no   no    yes  no    no  yes
+get     nodes/proxy                            -     no   no   no   no   no    no   no    no  yes
+delete  nodes                                  -     no   no   no   no   no    no   no    no  yes
+delete  namespaces                             ns    no   no   no   no   no    no   no    no  yes
 get     namespaces                             ns    no   no   yes  yes  yes   yes  yes   yes yes
-update  deployments.apps/scale                 ns    no   no   no   yes  yes   no   no    yes yes
-patch   deployments.apps                       ns    no   no   no   yes  yes   no   no    yes yes
-update  deployments.apps/status                ns    no   no   no   no   no    no   no    yes yes
+update  deployments.apps/scale                 ns    no   no   no   yes  yes   no   no    no  yes
+patch   deployments.apps                       ns    no   no   no   yes  yes   no   no    no  yes
+update  deployments.apps/status                ns    no   no   no   no   no    no   no    no  yes
 list    replicasets.apps                       ns    no   no   yes  yes  yes   no   yes   yes yes
-create  rolebindings.rbac.authorization.k8s.io ns    no   no   no   no   yes   no   no    yes yes
+create  rolebindings.rbac.authorization.k8s.io ns    no   no   no   no   yes   no   no    no  yes
 bind    clusterroles.rbac.authorization.k8s.io ns    no   no   no   no   no    no   no    no  yes
 escalate roles.rbac.authorization.k8s.io       ns    no   no   no   no   no    no   no    no  yes
-create  clusterrolebindings.rbac.authorization.k8s.io - no no no no no no no yes yes
+create  clusterrolebindings.rbac.authorization.k8s.io - no no no no no no no no  yes
 create  leases.coordination.k8s.io             ns    no   no   no   yes  yes   no   yes   yes yes
 create  leases.coordination.k8s.io kube-node-lease   no   no   no   no   no    yes  yes   yes yes
 list    endpointslices.discovery.k8s.io        -     no   no   no   no   no    yes  no    yes yes
-create  customresourcedefinitions.apiextensions.k8s.io - no no no no no no no yes yes
-sign    signers.certificates.k8s.io            -     no   no   no   no   no    no   no    yes yes
+create  customresourcedefinitions.apiextensions.k8s.io - no no no no no no no no  yes
+sign    signers.certificates.k8s.io            -     no   no   no   no   no    no   no    no  yes
 create  events                                 ns    no   no   no   yes  yes   yes  yes   yes yes
 """
 
@@ -127,7 +127,7 @@ async def test_every_identity_may_do_exactly_what_the_table_says(
             review = await cluster.must("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
             if review["status"]["allowed"] is not allowed:
                 wrong.append(f"{identity} {verb} {target} in {where}: {not allowed}, {review['status'].get('reason')}")
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
 
 
 async def test_a_node_reads_what_its_pods_use_and_not_what_others_use(cluster: Cluster) -> None:

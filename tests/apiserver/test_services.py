@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from apiserver.registry.services import IP_PREFIX, PORT_PREFIX
+from apiserver.registry.services import PORT_PREFIX
 from tests.apiserver.cluster import Cluster, running_cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVICES = "/api/v1/namespaces/default/services"
+IP_ADDRESSES = "/apis/networking.k8s.io/v1/ipaddresses"
 
 
 def service(name: str, **spec: Any) -> dict[str, Any]:
@@ -21,9 +22,10 @@ def service(name: str, **spec: Any) -> dict[str, Any]:
 
 
 async def reservations(cluster: Cluster) -> set[str]:
-    store = cluster.server.resources.store
-    pages = [await store.range(prefix) for prefix in (IP_PREFIX, PORT_PREFIX)]
-    return {entry.key.rpartition("/")[2] for page in pages for entry in page.entries}
+    page = await cluster.server.resources.store.range(PORT_PREFIX)
+    addresses = await cluster.must("GET", IP_ADDRESSES)
+    ports = {entry.key.rpartition("/")[2] for entry in page.entries}
+    return ports | {item["metadata"]["name"] for item in addresses["items"]}
 
 
 async def test_an_address_is_given_kept_and_given_back(cluster: Cluster) -> None:
@@ -86,8 +88,82 @@ async def test_the_first_address_belongs_to_the_server_itself(cluster: Cluster) 
 async def test_a_restart_keeps_objects_and_forgets_stray_reservations(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as first:
         made = await first.must("POST", SERVICES, service("kept"))
-        await first.server.resources.store.create(f"{IP_PREFIX}10.96.9.9", b"{}")
+        stray = await first.must("GET", f"{IP_ADDRESSES}/{made['spec']['clusterIP']}")
+        stray["metadata"] = {"name": "10.96.9.9", "labels": stray["metadata"]["labels"]}
+        await first.must("POST", IP_ADDRESSES, stray)
+        await first.must("POST", IP_ADDRESSES, {"metadata": {"name": "10.96.9.8"}, "spec": stray["spec"]})
     async with running_cluster(tmp_path) as second:
         assert await second.must("GET", f"{SERVICES}/kept") == made
         assert "10.96.9.9" not in await reservations(second)
-        assert made["spec"]["clusterIP"] in await reservations(second)
+        assert {made["spec"]["clusterIP"], "10.96.9.8"} <= await reservations(second)  # the latter is not ours
+
+
+async def test_an_address_is_an_object_that_names_its_service(cluster: Cluster) -> None:
+    made = await cluster.must("POST", SERVICES, service("named"))
+    found = await cluster.must("GET", f"{IP_ADDRESSES}/{made['spec']['clusterIP']}")
+    assert found["spec"]["parentRef"] == {"resource": "services", "namespace": "default", "name": "named"}
+    assert found["metadata"]["labels"]["ipaddress.kubernetes.io/managed-by"] == "ipallocator.k8s.io"
+    claimed = {"metadata": {"name": "10.96.0.77"}, "spec": found["spec"]}
+    await cluster.must("POST", IP_ADDRESSES, claimed)
+    taken = await cluster.request("POST", SERVICES, service("late", clusterIP="10.96.0.77"))
+    assert taken.status == 422 and "provided IP is already allocated" in taken.json["message"]
+
+
+async def test_the_range_is_an_object_and_further_ones_give_addresses(cluster: Cluster) -> None:
+    ranges = "/apis/networking.k8s.io/v1/servicecidrs"
+    own = await cluster.must("GET", f"{ranges}/kubernetes")
+    assert own["spec"]["cidrs"] == ["10.96.0.0/16"] and own["status"]["conditions"][0]["status"] == "True"
+    outside = service("further", clusterIP="10.150.0.9")
+    assert (await cluster.request("POST", SERVICES, outside)).status == 422
+    await cluster.must("POST", ranges, {"metadata": {"name": "more"}, "spec": {"cidrs": ["10.150.0.0/24"]}})
+    await cluster.must("POST", SERVICES, outside)
+
+
+async def test_a_type_change_to_a_name_frees_the_address_and_back_takes_one(cluster: Cluster) -> None:
+    merge = "application/merge-patch+json"
+    made = await cluster.must("POST", SERVICES, service("turned", type="NodePort"))
+    address, port = made["spec"]["clusterIP"], str(made["spec"]["ports"][0]["nodePort"])
+    patch = {"spec": {"type": "ExternalName", "externalName": "example.com", "clusterIP": "", "clusterIPs": None}}
+    named = await cluster.must("PATCH", f"{SERVICES}/turned", patch, content_type=merge)
+    assert "clusterIP" not in named["spec"] and "nodePort" not in named["spec"]["ports"][0]
+    assert not {address, port} & await reservations(cluster)
+    patch = {"spec": {"type": "ClusterIP", "externalName": ""}}
+    back = await cluster.must("PATCH", f"{SERVICES}/turned", patch, content_type=merge)
+    assert back["spec"]["clusterIP"] in await reservations(cluster)
+
+
+async def test_a_health_check_port_comes_and_goes_with_the_policy(cluster: Cluster) -> None:
+    merge = "application/merge-patch+json"
+    local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    made = await cluster.must("POST", SERVICES, service("checked", **local))
+    port = made["spec"]["healthCheckNodePort"]
+    assert 30000 <= port <= 32767 and str(port) in await reservations(cluster)
+    taken = await cluster.request("POST", SERVICES, service("second", healthCheckNodePort=port, **local))
+    assert taken.status == 422
+    patch = {"spec": {"externalTrafficPolicy": "Cluster"}}
+    changed = await cluster.must("PATCH", f"{SERVICES}/checked", patch, content_type=merge)
+    assert "healthCheckNodePort" not in changed["spec"] and str(port) not in await reservations(cluster)
+
+
+async def test_external_addresses_are_refused(cluster: Cluster) -> None:
+    """G20: CVE-2020-8554.  That the address would work where the option allows it: tests/nodeagent/services."""
+    answer = await cluster.request("POST", SERVICES, service("greedy", externalIPs=["203.0.113.9"]))
+    assert answer.status == 403
+    assert 'services "greedy" is forbidden: Use of external IPs is denied by admission control.' in str(answer.json)
+    await cluster.must("POST", SERVICES, service("modest"))
+    patch = {"spec": {"externalIPs": ["203.0.113.9"]}}
+    merge = "application/merge-patch+json"
+    assert (await cluster.request("PATCH", f"{SERVICES}/modest", patch, content_type=merge)).status == 403
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.1.1", "::1", "224.0.0.1"])
+async def test_endpoints_that_mean_the_node_itself_are_refused(cluster: Cluster, address: str) -> None:
+    """G21: CVE-2021-25737.  The same slice with a pod's address is accepted."""
+    path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    family = "IPv6" if ":" in address else "IPv4"
+
+    def slice_of(one: str) -> dict[str, Any]:
+        return {"metadata": {"generateName": "g21-"}, "addressType": family, "endpoints": [{"addresses": [one]}]}
+
+    assert (await cluster.request("POST", path, slice_of(address))).status == 422
+    await cluster.must("POST", path, slice_of("2001:db8::1" if family == "IPv6" else "10.244.0.9"))

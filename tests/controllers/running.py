@@ -20,10 +20,10 @@ from tiphys.client.rest import Client
 
 @asynccontextmanager
 async def controllers(client: Client, *factories: Callable[[Environment], Runnable]) -> AsyncIterator[None]:
-    """The controllers run until the block ends; one that ends by itself fails the test."""
+    """The controllers run until the block ends, each as its own account; one that ends by itself fails the test."""
     async with Informers(client) as informers:
         events = EventRecorder(client, "test")
-        environment = Environment(client, informers, events)
+        environment = Environment(client, informers, events, own_identities=True)
         running = [factory(environment) for factory in factories]
         informers.start()
         tasks = [asyncio.ensure_future(controller.run()) for controller in running]

@@ -1,5 +1,10 @@
 """Namespaces, accounts, certificates, silent nodes, simulated nodes: against a real API server."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
 import pytest
 
 from controllers.deployment import DeploymentController
@@ -83,17 +88,37 @@ def bound_pod(name: str, **spec: object) -> Pod:
     return Pod.model_validate({"metadata": {"name": name, "namespace": "default"}, "spec": wanted})
 
 
+@asynccontextmanager
+async def beating(client: Client, name: str) -> AsyncIterator[None]:
+    """The node goes on saying that it is well."""
+
+    async def beat() -> None:
+        for number in count():
+            at = f"2026-01-02T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+            ready = [{"type": "Ready", "status": "True", "lastHeartbeatTime": at}]
+            await client.patch(Node, name, "", {"status": {"conditions": ready}}, subresource="status")
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_silent_node_becomes_unknown_is_tainted_and_emptied(client: Client) -> None:
     await default_account(client)
     ready = [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-02T03:04:05Z"}]
     await client.create(Node.model_validate({"metadata": {"name": "n1"}}))
     await client.patch(Node, "n1", "", {"status": {"conditions": ready}}, subresource="status")
+    await client.create(Node.model_validate({"metadata": {"name": "n2"}}))  # or all are silent, and none is emptied
+    await client.patch(Node, "n2", "", {"status": {"conditions": ready}}, subresource="status")
     await client.create(bound_pod("goes", tolerations=[unreachable(1)]))
     await client.create(bound_pod("stays", tolerations=[unreachable(None)]))
     await client.patch(Pod, "stays", "default", {"status": {"conditions": ready}}, subresource="status")
-    async with controllers(
-        client, lambda environment: NodeLifecycleController(environment, 0.3), TaintEvictionController
-    ):
+    factory = lambda environment: NodeLifecycleController(environment, 1.0)  # noqa: E731
+    async with controllers(client, factory, TaintEvictionController), beating(client, "n2"):
 
         async def unknown() -> bool:
             node = await client.get(Node, "n1")

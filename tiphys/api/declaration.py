@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic import Field as PydanticField
 from pydantic._internal._model_construction import ModelMetaclass
 
@@ -143,6 +143,9 @@ def default(model: type[M]) -> M:
 
 _Keep = Callable[[Any], bool]
 _Write = Callable[[Any], Any]
+NULL_IS_EMPTY = BeforeValidator(lambda value: [] if value is None else value)
+"""For a list that Go always writes: null where it is empty."""
+
 _write_plans: dict[type[Model], list[tuple[str, str, _Keep | None, _Write | None]]] = {}
 
 

@@ -18,6 +18,8 @@ def rules(controllers: Iterable[type[Controller]]) -> list[dict[str, Any]]:
         for model in (controller.kind, *controller.owns, *controller.reads):
             resource = resource_of(model)
             verbs.setdefault((resource.group, resource.plural), set()).update(("get", "list", "watch"))
+        if controller.on_all:
+            verbs.setdefault(("*", "*"), set()).update(controller.on_all)
         for line in controller.writes:
             resource = resource_of(line.kind)
             name = f"{resource.plural}/{line.subresource}" if line.subresource else resource.plural

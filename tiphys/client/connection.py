@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -41,6 +41,7 @@ class Connection:
         self.config = config
         self._session: aiohttp.ClientSession | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self.on_answer: Callable[[str, int, float], None] | None = None  # method, status (0: no answer), seconds
 
     async def __aenter__(self) -> Connection:
         return self
@@ -117,6 +118,7 @@ class Connection:
         timeout_seconds: float,
     ) -> Response:
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
+        began, status = asyncio.get_running_loop().time(), 0
         try:
             async with self.session().request(
                 method,
@@ -128,9 +130,13 @@ class Connection:
                 allow_redirects=False,
                 server_hostname=self.config.tls_server_name or None,
             ) as answer:
-                return Response(answer.status, answer.headers, await answer.read())
+                body_read, status = await answer.read(), answer.status
+                return Response(status, answer.headers, body_read)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ConnectionFailed(f"{method} {self.config.server}{path}: {describe(error)}") from error
+        finally:
+            if self.on_answer is not None:
+                self.on_answer(method, status, asyncio.get_running_loop().time() - began)
 
     @asynccontextmanager
     async def stream(

@@ -8,6 +8,7 @@ object, never what happened to it.
 Read your own writes: each write made while a key is worked on is noted with its revision, and the key's next turn
 waits until the cache of that kind has come that far.  So a plan is never made from a state older than the
 controller's own last act on that key, and no controller needs hand-kept expectations.  A waiting key holds no worker.
+A write whose answer was lost counts as made: the key waits for the server's newest revision.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
@@ -39,6 +41,7 @@ T = TypeVar("T", bound=ApiObject)
 Model = type[Any]
 
 _log = logging.getLogger(__name__)
+ACCOUNT_NAMESPACE = "kube-system"
 _working_on: ContextVar[Key | None] = ContextVar("working_on", default=None)
 
 
@@ -61,6 +64,18 @@ class Environment:
     clock: Clock = field(default_factory=SystemClock)
     random: Random = field(default_factory=Random)
     registry: CollectorRegistry | None = None
+    pki_dir: Path | None = None  # where the cluster's keys are, for those who sign
+    cluster_cidrs: tuple[str, ...] = ()  # ranges that the nodes' pod ranges are taken from; () when nobody does
+    own_identities: bool = False  # each controller acts as its own service account (clusterrole.py)
+
+    def client_of(self, name: str, on_write: Callable[[Write], None] | None = None) -> Client:
+        """The client of the controller `name`."""
+        return self.client.derived(on_write=on_write, user=account_user(name) if self.own_identities else "")
+
+
+def account_user(name: str) -> str:
+    """The user that a controller acts as."""
+    return f"system:serviceaccount:{ACCOUNT_NAMESPACE}:{name}"
 
 
 class Controller:
@@ -71,6 +86,7 @@ class Controller:
     owns: ClassVar[tuple[Model, ...]] = ()
     adopts: ClassVar[bool] = False  # objects of `owns` without a controller lead to every owner whose selector matches
     reads: ClassVar[tuple[Model, ...]] = ()
+    on_all: ClassVar[tuple[str, ...]] = ()  # verbs it uses on kinds that only running clusters know
     writes: ClassVar[tuple[Writes, ...]] = ()
     workers: ClassVar[int] = 5
 
@@ -80,7 +96,7 @@ class Controller:
         self.events = environment.events
         self.queue: WorkQueue[Key] = WorkQueue(self.name.removesuffix("-controller"), environment.registry)
         self._written: dict[Key, _Written] = {}
-        self.client = environment.client.derived(on_write=self._note)
+        self.client = environment.client_of(self.name, self._note)
         for model in (self.kind, *self.owns, *self.reads):
             environment.informers.of(model)
         for model in self.owns:
@@ -149,7 +165,7 @@ class Controller:
             except ShutDown:
                 return
             try:
-                if self._sees_own_writes(key):
+                if await self._knows_own_writes(key) and self._sees_own_writes(key):
                     await self._turn(key)
             finally:
                 self.queue.done(key)
@@ -185,10 +201,28 @@ class Controller:
         if key is None or self.environment.informers.find(write.resource) is None:
             return
         noted = self._written.setdefault(key, _Written())
-        if write.resource_version:
+        if write.lost:
+            noted.lost.add(write.resource)
+        elif write.resource_version:
             noted.revisions[write.resource] = max(noted.revisions.get(write.resource, 0), int(write.resource_version))
         elif write.verb == "delete":
             noted.gone.append((write.resource, Key(write.namespace, write.name), write.uid))
+
+    async def _knows_own_writes(self, key: Key) -> bool:
+        """After a write without an answer: the server's revision now is one at which it has happened, or never will."""
+        noted = self._written.get(key)
+        if noted is None:
+            return True
+        for resource in tuple(noted.lost):
+            try:
+                page = await self.client.list(resource, limit=1)
+            except (ApiError, ConnectionFailed) as error:
+                _log.info("own write not known", extra=fields(controller=self.name, key=key, reason=error))
+                self.queue.add_rate_limited(key)
+                return False
+            noted.revisions[resource] = max(noted.revisions.get(resource, 0), int(page.resource_version))
+            noted.lost.discard(resource)
+        return True
 
     def _sees_own_writes(self, key: Key) -> bool:
         """Whether the caches show what this controller wrote for `key`; if not, `key` comes back when they do."""
@@ -215,3 +249,4 @@ class _Written:
 
     revisions: dict[Resource[Any], int] = field(default_factory=dict)
     gone: list[tuple[Resource[Any], Key, str]] = field(default_factory=list)
+    lost: set[Resource[Any]] = field(default_factory=set)  # written to without an answer

@@ -7,7 +7,8 @@ through `_write`, which asks the fence first (leaderelection.py) and reports the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -16,7 +17,7 @@ import orjson
 
 from tiphys.client.config import ClientConfig
 from tiphys.client.connection import REQUEST_TIMEOUT_SECONDS, Connection
-from tiphys.client.errors import Deposed, error_of_response
+from tiphys.client.errors import ApiError, ConnectionFailed, Deposed, error_of_response
 from tiphys.client.resources import ApiObject, Resource, resource_of
 from tiphys.client.watch import WatchEvent, watch_events
 
@@ -49,6 +50,7 @@ class Write:
     name: str
     uid: str
     resource_version: str  # "" for a deletion that took effect at once
+    lost: bool = False  # there was no clear answer: it may have been carried out, or not
 
 
 class Client:
@@ -61,6 +63,7 @@ class Client:
         self.connection = connection or Connection(config)
         self._fence: Callable[[], bool] | None = None
         self._on_write: Callable[[Write], None] | None = None
+        self._as: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,12 +77,19 @@ class Client:
         await self.connection.close()
 
     def derived(
-        self, *, fence: Callable[[], bool] | None = None, on_write: Callable[[Write], None] | None = None
+        self,
+        *,
+        fence: Callable[[], bool] | None = None,
+        on_write: Callable[[Write], None] | None = None,
+        user: str = "",
     ) -> Client:
-        """A client on the same connection whose writes ask `fence` first and are reported to `on_write`."""
+        """A client on the same connection whose writes ask `fence` first and are reported to `on_write`.
+
+        With `user` everything but watches is done as that user (impersonation)."""
         client = Client(self.config, connection=self.connection)
         client._fence = fence or self._fence
         client._on_write = on_write or self._on_write
+        client._as = {"Impersonate-User": user} if user else self._as
         return client
 
     # Reads
@@ -219,7 +229,8 @@ class Client:
             options["propagationPolicy"] = propagation
         if grace_period_seconds is not None:
             options["gracePeriodSeconds"] = grace_period_seconds
-        await self._json("DELETE", resource.path(namespace, name), body=orjson.dumps(options))
+        with self._reported(resource, "delete", namespace, name):
+            await self._json("DELETE", resource.path(namespace, name), body=orjson.dumps(options))
         if self._on_write is not None:
             self._on_write(Write(resource, "delete", namespace, name, uid, ""))
 
@@ -248,14 +259,25 @@ class Client:
         """A raw request; any status is an answer.  Raises ConnectionFailed, and Deposed for a fenced write."""
         if method not in ("GET", "HEAD"):
             self._check_fence()
+        given = {**self._as, **(headers or {})}
         response = await self.connection.send(
-            method, path, query=query, body=body, headers=headers, timeout_seconds=timeout_seconds
+            method, path, query=query, body=body, headers=given, timeout_seconds=timeout_seconds
         )
         return response.status, response.headers, response.body
 
     def _check_fence(self) -> None:
         if self._fence is not None and not self._fence():
             raise Deposed("this process is not the leader: write refused")
+
+    @contextmanager
+    def _reported(self, resource: Resource[Any], verb: str, namespace: str, name: str) -> Iterator[None]:
+        """A write that may have been carried out although it failed is reported too."""
+        try:
+            yield
+        except (ConnectionFailed, ApiError) as error:
+            if self._on_write is not None and not (isinstance(error, ApiError) and error.code < 500):
+                self._on_write(Write(resource, verb, namespace, name, "", "", lost=True))
+            raise
 
     async def _write(
         self,
@@ -268,7 +290,8 @@ class Client:
         content_type: str = "application/json",
     ) -> T:
         self._check_fence()
-        answer = await self._json(method, path, query=query, body=body, content_type=content_type)
+        with self._reported(resource, verb, "", ""):
+            answer = await self._json(method, path, query=query, body=body, content_type=content_type)
         written = resource.decode(_typed(answer, resource))
         if self._on_write is not None and "dryRun" not in query:
             meta = written.metadata
@@ -285,7 +308,7 @@ class Client:
         accept: str = "application/json",
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        headers = {"Accept": accept}
+        headers = {"Accept": accept, **self._as}
         if body is not None:
             headers["Content-Type"] = content_type
         response = await self.connection.send(method, path, query=query, body=body, headers=headers)

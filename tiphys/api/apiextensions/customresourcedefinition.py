@@ -4,7 +4,7 @@ from typing import Annotated
 
 import tiphys.api.apiextensions.defaults  # noqa: F401  (registers itself for the types below)
 from tiphys.api.apiextensions.jsonschemaprops import JSONSchemaProps
-from tiphys.api.declaration import At, Bytes, Int32, Model, Object, Time, alias, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Bytes, Int32, Model, Object, Time, alias, default
 from tiphys.api.kinds import SubresourceInfo, kind
 from tiphys.api.meta import ListMeta, ObjectMeta
 
@@ -134,9 +134,11 @@ class CustomResourceDefinitionCondition(Model, name=_PACKAGE + "CustomResourceDe
 class CustomResourceDefinitionStatus(Model, name=_PACKAGE + "CustomResourceDefinitionStatus"):
     """Whether the kind is served, and under which names."""
 
-    conditions: Annotated[list[CustomResourceDefinitionCondition], At(1, keys=("type",), always=True)] = []
+    conditions: Annotated[
+        list[CustomResourceDefinitionCondition], At(1, keys=("type",), always=True), NULL_IS_EMPTY
+    ] = []
     acceptedNames: Annotated[CustomResourceDefinitionNames, At(2, always=True)] = default(CustomResourceDefinitionNames)
-    storedVersions: Annotated[list[str], At(3, "Versions objects may be stored in.", always=True)] = []
+    storedVersions: Annotated[list[str], At(3, "Versions objects may be stored in.", always=True), NULL_IS_EMPTY] = []
     observedGeneration: Annotated[int, At(4)] = 0
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tiphys.api.declaration import At, Model, Object, Time, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Model, Object, Time, default
 from tiphys.api.meta import ObjectMeta
 
 
@@ -18,7 +18,7 @@ class BoundObjectReference(Model, name="io.k8s.api.authentication.v1.BoundObject
 class TokenRequestSpec(Model, name="io.k8s.api.authentication.v1.TokenRequestSpec"):
     """What a token is to be good for."""
 
-    audiences: Annotated[list[str], At(1, always=True)] = []
+    audiences: Annotated[list[str], At(1, always=True), NULL_IS_EMPTY] = []
     expirationSeconds: Annotated[int | None, At(4, always=True)] = None
     boundObjectRef: Annotated[BoundObjectReference | None, At(3, always=True)] = None
 

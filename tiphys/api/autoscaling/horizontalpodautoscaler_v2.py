@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from tiphys.api.autoscaling.metrics import CrossVersionObjectReference, MetricSpec, MetricStatus
-from tiphys.api.declaration import At, Int32, Model, Object, Quantity, Time, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Int32, Model, Object, Quantity, Time, default
 from tiphys.api.kinds import SubresourceInfo, kind
 from tiphys.api.meta import ListMeta, ObjectMeta
 
@@ -62,7 +62,7 @@ class HorizontalPodAutoscalerStatus(Model, name="io.k8s.api.autoscaling.v2.Horiz
     lastScaleTime: Annotated[Time | None, At(2)] = None
     currentReplicas: Annotated[Int32, At(3)] = 0
     desiredReplicas: Annotated[Int32, At(4, required=True)] = 0
-    currentMetrics: Annotated[list[MetricStatus], At(5, always=True)] = []
+    currentMetrics: Annotated[list[MetricStatus], At(5, always=True), NULL_IS_EMPTY] = []
     conditions: Annotated[list[HorizontalPodAutoscalerCondition], At(6, keys=("type",), merge="type")] = []
 
 

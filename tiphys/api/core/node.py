@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from tiphys.api.core.scheduling import Taint
-from tiphys.api.declaration import At, Int32, Model, Object, Quantity, Time, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Int32, Model, Object, Quantity, Time, default
 from tiphys.api.kinds import SubresourceInfo, kind
 from tiphys.api.meta import ListMeta, ObjectMeta
 
@@ -91,7 +91,7 @@ class NodeSystemInfo(Model, name="io.k8s.api.core.v1.NodeSystemInfo"):
 class ContainerImage(Model, name="io.k8s.api.core.v1.ContainerImage"):
     """An image a node has."""
 
-    names: Annotated[list[str], At(1, always=True)] = []
+    names: Annotated[list[str], At(1, always=True), NULL_IS_EMPTY] = []
     sizeBytes: Annotated[int, At(2)] = 0
 
 

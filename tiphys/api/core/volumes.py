@@ -27,7 +27,7 @@ from tiphys.api.core.storage_systems import (
     StorageOSVolumeSource,
     VsphereVirtualDiskVolumeSource,
 )
-from tiphys.api.declaration import At, Int32, Model, Quantity
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Int32, Model, Quantity
 from tiphys.api.meta import LabelSelector
 
 
@@ -148,7 +148,7 @@ class VolumeProjection(Model, name="io.k8s.api.core.v1.VolumeProjection"):
 class ProjectedVolumeSource(Model, name="io.k8s.api.core.v1.ProjectedVolumeSource"):
     """Several sources in one directory."""
 
-    sources: Annotated[list[VolumeProjection], At(1, always=True)] = []
+    sources: Annotated[list[VolumeProjection], At(1, always=True), NULL_IS_EMPTY] = []
     defaultMode: Annotated[Int32 | None, At(2)] = None
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from tiphys.api.core.references import ObjectReference
-from tiphys.api.declaration import At, Int32, Model, Object, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Int32, Model, Object, default
 from tiphys.api.kinds import kind
 from tiphys.api.meta import ListMeta, ObjectMeta
 
@@ -65,8 +65,8 @@ class EndpointSlice(Object, name="io.k8s.api.discovery.v1.EndpointSlice"):
     kind: str = "EndpointSlice"
     metadata: Annotated[ObjectMeta, At(1)] = default(ObjectMeta)
     addressType: Annotated[str, At(4, required=True, enum=("FQDN", "IPv4", "IPv6"))] = ""
-    endpoints: Annotated[list[Endpoint], At(2, always=True)] = []
-    ports: Annotated[list[EndpointPort], At(3, always=True)] = []
+    endpoints: Annotated[list[Endpoint], At(2, always=True), NULL_IS_EMPTY] = []
+    ports: Annotated[list[EndpointPort], At(3, always=True), NULL_IS_EMPTY] = []
 
 
 class EndpointSliceList(Object, name="io.k8s.api.discovery.v1.EndpointSliceList"):

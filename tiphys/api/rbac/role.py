@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tiphys.api.declaration import At, Model, Object, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Model, Object, default
 from tiphys.api.kinds import kind
 from tiphys.api.meta import LabelSelector, ListMeta, ObjectMeta
 
@@ -24,7 +24,7 @@ class Role(Object, name="io.k8s.api.rbac.v1.Role"):
     apiVersion: str = "rbac.authorization.k8s.io/v1"
     kind: str = "Role"
     metadata: Annotated[ObjectMeta, At(1)] = default(ObjectMeta)
-    rules: Annotated[list[PolicyRule], At(2, always=True)] = []
+    rules: Annotated[list[PolicyRule], At(2, always=True), NULL_IS_EMPTY] = []
 
 
 class RoleList(Object, name="io.k8s.api.rbac.v1.RoleList"):
@@ -49,7 +49,7 @@ class ClusterRole(Object, name="io.k8s.api.rbac.v1.ClusterRole"):
     apiVersion: str = "rbac.authorization.k8s.io/v1"
     kind: str = "ClusterRole"
     metadata: Annotated[ObjectMeta, At(1)] = default(ObjectMeta)
-    rules: Annotated[list[PolicyRule], At(2, always=True)] = []
+    rules: Annotated[list[PolicyRule], At(2, always=True), NULL_IS_EMPTY] = []
     aggregationRule: Annotated[AggregationRule | None, At(3)] = None
 
 

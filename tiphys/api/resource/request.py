@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tiphys.api.declaration import At, Model
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Model
 from tiphys.api.resource.selection import CapacityRequirements, DeviceConfiguration, DeviceSelector, DeviceToleration
 
 
@@ -55,6 +55,6 @@ class DeviceClaimConfiguration(DeviceConfiguration, name="io.k8s.api.resource.v1
 class DeviceClaim(Model, name="io.k8s.api.resource.v1.DeviceClaim"):
     """All that is asked for together."""
 
-    requests: Annotated[list[DeviceRequest], At(1, always=True)] = []
+    requests: Annotated[list[DeviceRequest], At(1, always=True), NULL_IS_EMPTY] = []
     constraints: Annotated[list[DeviceConstraint], At(2)] = []
     config: Annotated[list[DeviceClaimConfiguration], At(3)] = []

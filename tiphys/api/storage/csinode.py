@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tiphys.api.declaration import At, Int32, Model, Object, default
+from tiphys.api.declaration import NULL_IS_EMPTY, At, Int32, Model, Object, default
 from tiphys.api.kinds import kind
 from tiphys.api.meta import ListMeta, ObjectMeta
 
@@ -18,7 +18,7 @@ class CSINodeDriver(Model, name="io.k8s.api.storage.v1.CSINodeDriver"):
 
     name: Annotated[str, At(1, required=True)] = ""
     nodeID: Annotated[str, At(2, required=True)] = ""
-    topologyKeys: Annotated[list[str], At(3, always=True)] = []
+    topologyKeys: Annotated[list[str], At(3, always=True), NULL_IS_EMPTY] = []
     allocatable: Annotated[VolumeNodeResources | None, At(4)] = None
 
 
