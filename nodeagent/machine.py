@@ -1,4 +1,4 @@
-"""What this machine is: the facts of Node.status that do not change while the agent runs, and the pressure it is under.
+"""What this machine is: the facts of Node.status that do not change while the agent runs.
 
 Reads /proc, /sys, /etc and the data directory's file system; nothing is written.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 KUBELET_VERSION = "v1.36.2"
 RUNTIME_VERSION = "tiphys://0.1.0"
 MAX_PODS = 110
-EVICTION_MEMORY_BYTES = 100 << 20
-EVICTION_DISK_PERCENT = 10
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -34,6 +33,8 @@ class Machine:
     kernel: str
     os_image: str
     huge_page_sizes: tuple[str, ...]  # "2Mi"
+    max_pods: int = MAX_PODS
+    reserved: Mapping[str, int] = field(default_factory=dict)  # not for pods: cpu in thousandths, the rest in bytes
 
     def capacity(self) -> dict[str, str]:
         """Node.status.capacity."""
@@ -42,15 +43,18 @@ class Machine:
             "ephemeral-storage": f"{self.disk_bytes >> 10}Ki",
             **{f"hugepages-{size}": "0" for size in self.huge_page_sizes},
             "memory": f"{self.memory_bytes >> 10}Ki",
-            "pods": str(MAX_PODS),
+            "pods": str(self.max_pods),
         }
 
     def allocatable(self) -> dict[str, str]:
-        """What is left after the eviction thresholds."""
+        """What is left for pods."""
+        cpu = max(0, self.cpus * 1000 - self.reserved.get("cpu", 0))
+        memory = max(0, self.memory_bytes - self.reserved.get("memory", 0))
         return {
             **self.capacity(),
-            "ephemeral-storage": str(self.disk_bytes * (100 - EVICTION_DISK_PERCENT) // 100),
-            "memory": f"{(self.memory_bytes - EVICTION_MEMORY_BYTES) >> 10}Ki",
+            "cpu": str(cpu // 1000) if cpu % 1000 == 0 else f"{cpu}m",
+            "ephemeral-storage": str(max(0, self.disk_bytes - self.reserved.get("ephemeral-storage", 0))),
+            "memory": f"{memory >> 10}Ki",
         }
 
     def node_info(self) -> dict[str, str]:
@@ -95,19 +99,6 @@ def meminfo() -> dict[str, int]:
         words = rest.split()
         result[name] = int(words[0]) * (1024 if len(words) > 1 else 1)
     return result
-
-
-def pressures(data_dir: Path) -> dict[str, bool]:
-    """MemoryPressure, DiskPressure, PIDPressure by the kubelet's default thresholds."""
-    disk = os.statvfs(data_dir)
-    free_inodes = disk.f_files == 0 or disk.f_favail * 100 >= disk.f_files * 5
-    pids = int(_text("/proc/sys/kernel/pid_max") or 0)
-    running = int((_text("/proc/loadavg").split() or ["", "", "", "0/0"])[3].partition("/")[2] or 0)
-    return {
-        "MemoryPressure": meminfo().get("MemAvailable", EVICTION_MEMORY_BYTES) < EVICTION_MEMORY_BYTES,
-        "DiskPressure": disk.f_bavail * 100 < disk.f_blocks * EVICTION_DISK_PERCENT or not free_inodes,
-        "PIDPressure": bool(pids) and running >= pids,
-    }
 
 
 def default_address() -> str:

@@ -17,6 +17,9 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import generate_latest
 
+from nodeagent.metrics.probes import ProbeMetrics
+from nodeagent.metrics.upkeep import UpkeepMetrics
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # upstream has no *_created series
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -89,10 +92,20 @@ class AgentMetrics:
         self.started_pods = Counter(
             "kubelet_started_pods_total", "Cumulative number of pods started", registry=registry
         )
+        self.upkeep = UpkeepMetrics(registry)
+        self.probes = ProbeMetrics()
+        self._relisted_at = 0.0
 
     def render(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self.registry)
+
+    def relisted(self) -> None:
+        """The runtime was asked what there is."""
+        now = time.perf_counter()
+        if self._relisted_at:
+            self.upkeep.relist_interval.observe(now - self._relisted_at)
+        self._relisted_at = now
 
     @contextmanager
     def operation(self, kind: str) -> Iterator[None]:
