@@ -9,6 +9,7 @@ CODE := tiphys apiserver scheduler controllers nodeagent tests
 # What runs containers (crun conmon nftables iproute2), what the example and the tests need on top.
 PACKAGES := python3-venv crun conmon nftables iproute2 busybox-static docker-registry curl
 TEST_PACKAGES := etcd-server skopeo apache2-utils procps gcc libc6-dev libssl-dev
+BENCH_PACKAGES := containerd docker.io podman catatonit
 
 # The fuzzers of one parser share a minute; every second parser in each of two processes, one per core.
 CALLS := tests/apiserver/hostile/test_calls.py
@@ -74,6 +75,7 @@ suites: setup-test ## the test suites of kr8s, kopf and Helm's life cycle agains
 	$(BIN)/python -m tests.clients.suites
 
 bench: setup-test ## the figures of docs/operations.md
+	$(call install,$(BENCH_PACKAGES))
 	$(SUDO) $(BIN)/python -m tests.benchmarks
 
 clean: ## remove what make and the tests made in this tree

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 LABEL, LABEL_VALUE = "type", "tiphys-fake"
 RENEW_SECONDS = 30.0
 LEASE_SECONDS = 40
+SILENT_SECONDS = 2.0
 CAPACITY = {"cpu": "32", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "110"}
 POD_NETWORK = ipaddress.IPv4Network("100.64.0.0/10")
 IP_INDEX = "podIP"
@@ -211,6 +212,9 @@ class SimulatedNodes(Controller):
         renewal = {"renewTime": format_micro_time(now)}
         if name in self._leased:
             await self.client.patch(Lease, name, LEASE_NAMESPACE, {"spec": renewal})
+            if not self._is_heard_of(name):
+                status = node_object(number, now)["status"]
+                await self.client.patch(Node, name, "", {"status": status}, subresource="status")
             return
         wanted = Node.model_validate(node_object(number, now))
         try:
@@ -242,6 +246,8 @@ class SimulatedNodes(Controller):
             elif pod.status.phase in ("", "Pending") or (
                 pod.status.phase == "Running" and is_ready(pod) != is_to_be_ready(pod)
             ):
+                if pod.status.phase == "Running" and not self._is_heard_of(pod.spec.nodeName):
+                    return SILENT_SECONDS  # the node lifecycle controller would mark it not ready again, without end
                 host_ip = node_ip(self.numbers[pod.spec.nodeName])
                 address = pod.status.podIP or (host_ip if pod.spec.hostNetwork else self._new_ip())
                 await self._write(pod, running_status(pod, host_ip, address, now))
@@ -251,6 +257,10 @@ class SimulatedNodes(Controller):
             if not error.not_found and error.code not in (409, 422):
                 raise
         return None
+
+    def _is_heard_of(self, name: str) -> bool:
+        node = self.cache(Node).get("", name)
+        return node is not None and any(one.type == "Ready" and one.status == "True" for one in node.status.conditions)
 
     async def _write(self, pod: Pod, status: Mapping[str, Any]) -> None:
         patch = {"metadata": {"uid": pod.metadata.uid}, "status": status}

@@ -11,20 +11,23 @@ import ipaddress
 import logging
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import orjson
 
-from nodeagent import machine, node
+from nodeagent import clusternetwork, machine, node
+from nodeagent.bootstrap import ensure_serving
+from nodeagent.images.registryconfig import registry_config
 from nodeagent.images.store import ImageStore
-from nodeagent.images.transport import RegistryConfig
 from nodeagent.metrics.families import AgentMetrics
+from nodeagent.network import podrange
 from nodeagent.network.pods import NetworkConfig, PodNetwork
+from nodeagent.network.routes import PodRoutes
 from nodeagent.pods.admission import NodeView
 from nodeagent.pods.admissions import Admissions
 from nodeagent.pods.downward import NodeFacts
@@ -38,17 +41,21 @@ from nodeagent.pods.pulls import PodImages
 from nodeagent.pods.shutdown import NODE_MESSAGE, NodeShutdown, periods
 from nodeagent.pods.staticpods import ManifestDirectory
 from nodeagent.pods.tokens import ServiceAccountTokens
+from nodeagent.policy.keeper import PolicyKeeper
+from nodeagent.policy.network import PolicedNetwork
 from nodeagent.runtime.cgroups import Cgroups
 from nodeagent.runtime.engine import ConmonRuntime, new_container_id
 from nodeagent.runtime.interface import RuntimeFailure
 from nodeagent.runtime.logrotation import LogRotator
 from nodeagent.runtime.sandbox import PodSandboxes
 from nodeagent.server.app import Server, ServerParts
-from nodeagent.settings import Footprint, Settings
+from nodeagent.settings import Footprint, Settings, policies_table_name
+from nodeagent.upkeep import Upkeep, image_list, reserved_of
 from nodeagent.volumes.claims import ClaimVolumes
 from nodeagent.volumes.localpath import LocalPathVolumes
 from nodeagent.volumes.manager import VolumeManager
 from nodeagent.volumes.usage import EmptyDirLimits
+from tiphys.api.core.node import Node as NodeObject
 from tiphys.api.core.persistentvolume import PersistentVolume
 from tiphys.api.core.pod import Pod
 from tiphys.api.core.service import Service
@@ -64,6 +71,7 @@ _log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
 PROGRAM_SECONDS = 5.0
+NO_SIMULATED_NODES = "type!=tiphys-fake"
 
 
 class Agent:
@@ -74,7 +82,9 @@ class Agent:
         self.ready = asyncio.Event()
         self.port = settings.port
         self._fault = "container runtime is starting"
+        self._policies = PolicyKeeper(policies_table_name(settings.table_name), settings.node_name)
         self._shutdown: NodeShutdown | None = None
+        self._upkeep: Upkeep | None = None
         self._programs: dict[str, tuple[float, str]] = {}
         self._closers: list[Callable[[], Any]] = []
 
@@ -103,22 +113,48 @@ class Agent:
     async def _run(self, client: Client, server: str) -> None:
         settings = self.settings
         box = machine.read_machine(settings.data_dir)
-        images = ImageStore(settings.images_dir, self.clock, registries=registry_config(settings.registry_config))
+        reserved = reserved_of(box, settings.eviction, settings.reserved)
+        box = replace(box, max_pods=settings.max_pods, reserved=reserved)
+        registries = registry_config(settings.registry_config, settings.image_network)
+        images = ImageStore(settings.images_dir, self.clock, registries=registries)
         self._closers.append(images.close)
         keeper = self._keeper(client, box, images)
         registered = await keeper.register()
         heart = asyncio.create_task(keeper.run(), name="heartbeat")
         self._closers.append(lambda: _cancel(heart))
-        pod_cidr = registered.spec.podCIDR or settings.pod_cidr
+        pod_cidr = await self._follow_nodes(client, registered, keeper)
         Footprint.of(settings, pod_cidr).write(settings.data_dir)
         runtime, sandboxes, cgroups = await self._open(pod_cidr, keeper)
         self._rotate_logs(runtime)
+        if settings.request_certificate:
+            certificate, key = settings.tls_cert_file, settings.tls_private_key_file
+            await ensure_serving(client, settings.node_name, settings.node_ips, certificate, key, self.clock)
         manager, world = await self._take_up_pods(client, server, keeper, images, runtime, sandboxes, cgroups)
-        await self._serve(runtime, manager, world)
+        upkeep = self._upkeep = Upkeep(settings, world, runtime, images, manager, keeper.wake)
+        upkeep.start()
+        self._closers.append(upkeep.stop)
+        await self._serve(runtime, manager, world, upkeep)
         self._fault = ""
         keeper.wake()
         self.ready.set()
         await heart
+
+    async def _follow_nodes(self, client: Client, registered: NodeObject, keeper: node.NodeKeeper) -> str:
+        """This node's pod range, once it has one; from then on the way to the other nodes' pods is kept."""
+        settings = self.settings
+        nodes: Informer[NodeObject] = Informer(client, NodeObject, label_selector=NO_SIMULATED_NODES)
+        self._closers.append(nodes.stop)
+        found = podrange.follow(nodes, settings.node_name, registered)
+        nodes.start()
+        if not found.done():
+            self._fault = "container runtime network not ready: the node has no pod range yet"
+            keeper.wake()
+        own = await found
+        self._fault = "container runtime is starting"
+        address = next((ip for ip in settings.node_ips if ":" not in ip), "")
+        task = asyncio.create_task(PodRoutes(nodes, settings.node_name, own, address).run(), name="pod routes")
+        self._closers.append(lambda: _cancel(task))
+        return str(own)
 
     def _keeper(self, client: Client, box: machine.Machine, images: ImageStore) -> node.NodeKeeper:
         settings = self.settings
@@ -137,7 +173,7 @@ class Agent:
         fault = self._fault or self.program_fault()
         if self._shutdown is not None and self._shutdown.active:
             fault = NODE_MESSAGE
-        return node.Health(fault, machine.pressures(self.settings.data_dir))
+        return node.Health(fault, self._upkeep.eviction.pressures() if self._upkeep is not None else None)
 
     def _view(self, keeper: node.NodeKeeper) -> NodeView:
         """The node as admission sees it."""
@@ -191,7 +227,7 @@ class Agent:
                     )
                 )
                 await network.open()
-                sandboxes = PodSandboxes(settings.sandboxes_dir, network)
+                sandboxes = PodSandboxes(settings.sandboxes_dir, PolicedNetwork(network, self._policies))
                 found = await sandboxes.open()
                 await network.release_all_but({sandbox.pod_uid for sandbox in found})
                 await runtime.open()
@@ -245,7 +281,7 @@ class Agent:
             events=events,
             clock=self.clock,
             http=http,
-            metrics=AgentMetrics(settings.node_name),
+            metrics=self._metrics(client),
             facts=lambda: facts,
             dns=self._dns,
             services=lambda: services.list(),
@@ -265,6 +301,12 @@ class Agent:
             manifests = ManifestDirectory(settings.pod_manifest_path, settings.node_name, static.changed)
             manifests.open()
             self._closers.append(manifests.close)
+        registry = world.metrics.registry
+        addresses = {sandbox.pod_uid: sandbox.ip for sandbox in sandboxes.list() if sandbox.ip}
+        self._closers += await clusternetwork.enforce_policies(client, self._policies, pods, addresses)
+        self._closers += await clusternetwork.start(
+            client, settings, keeper.labels, services, events, registry, self.clock
+        )
         await manager.start(world)
         return manager, world
 
@@ -287,11 +329,14 @@ class Agent:
         limits = EmptyDirLimits(evict)
         self._closers += [lambda: _cancel(removing), limits.close]
 
-        def labels() -> Mapping[str, str]:
-            return keeper.node.metadata.labels if keeper.node is not None else {}
-
-        claims = ClaimVolumes(client, local_path, settings.node_name, labels)
+        claims = ClaimVolumes(client, local_path, settings.node_name, keeper.labels)
         return VolumeManager(settings.pods_dir, self.clock, claims=claims, limits=limits)
+
+    def _metrics(self, client: Client) -> AgentMetrics:
+        metrics = AgentMetrics(self.settings.node_name)
+        metrics.upkeep.api_host = urlsplit(client.config.server).netloc
+        client.connection.on_answer = metrics.upkeep.answered
+        return metrics
 
     def _dns(self) -> ClusterDNS:
         try:
@@ -300,15 +345,8 @@ class Agent:
             host = ""
         return ClusterDNS(self.settings.cluster_dns, self.settings.cluster_domain, host)
 
-    async def _serve(self, runtime: ConmonRuntime, manager: PodManager, world: Node) -> None:
+    async def _serve(self, runtime: ConmonRuntime, manager: PodManager, world: Node, upkeep: Upkeep) -> None:
         settings = self.settings
-
-        async def observe() -> None:
-            statuses = await runtime.list()
-            world.metrics.running_pods.set(len({s.spec.pod_uid for s in statuses if s.state == "running"}))
-            for state in ("created", "running", "exited"):
-                count = sum(status.state == state for status in statuses)
-                world.metrics.running_containers.labels(state).set(count)
 
         server = Server(
             ServerParts(
@@ -320,8 +358,8 @@ class Agent:
                 netns=lambda uid: sandbox.namespaces.net if (sandbox := world.sandboxes.get(uid)) else None,
                 log_dir=world.log_dir,
                 health=lambda: self._fault or self.program_fault(),
-                summary=lambda: {"node": {"nodeName": settings.node_name}, "pods": []},
-                observe=observe,
+                observe=upkeep.observe,
+                pages=upkeep.pages(),
             )
         )
         self.port = await server.start(
@@ -351,24 +389,3 @@ def _try_program(path: str) -> str:
 def _host_and_port(server: str) -> tuple[str, int]:
     parts = urlsplit(server)
     return parts.hostname or "", parts.port or 443
-
-
-def image_list(images: ImageStore, most: int = 50) -> list[dict[str, Any]]:
-    """Node.status.images: the largest first."""
-    found = sorted(images.list(), key=lambda image: (-image.size, image.id))[:most]
-    return [{"names": [*image.repo_digests, *image.repo_tags][:5], "sizeBytes": image.size} for image in found]
-
-
-def registry_config(path: Path | None) -> RegistryConfig | None:
-    """A JSON file {"insecure": [host], "mirrors": {domain: [url]}, "caFiles": {host: file}}.
-
-    Raises ValueError, OSError.
-    """
-    if path is None:
-        return None
-    document = orjson.loads(path.read_bytes())
-    return RegistryConfig(
-        insecure=frozenset(document.get("insecure", ())),
-        ca_files={host: Path(file) for host, file in document.get("caFiles", {}).items()},
-        mirrors={domain: tuple(urls) for domain, urls in document.get("mirrors", {}).items()},
-    )

@@ -56,14 +56,14 @@ class NodeConfig:
     name: str
     addresses: tuple[str, ...]
     port: int
-    pod_cidr: str
+    pod_cidr: str  # "": the control plane gives it
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Health:
-    """`not_ready` is "" or the cause; `pressures` as machine.pressures says."""
+    """`not_ready` is "" or the cause; `pressures` as the eviction manager says."""
 
     not_ready: str = ""
     pressures: Mapping[str, bool] | None = None
@@ -83,7 +83,7 @@ def registration(config: NodeConfig, machine: Machine) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": config.name, "labels": labels, "annotations": dict(config.annotations)},
-        "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
+        "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]} if config.pod_cidr else {},
     }
 
 
@@ -174,7 +174,7 @@ class NodeKeeper:
             return await self._client.create(Node.model_validate(wanted))
         own = {name: wanted["metadata"][name] for name in ("labels", "annotations")}
         patch: dict[str, Any] = {"metadata": own}
-        if not found.spec.podCIDR:
+        if not found.spec.podCIDR and wanted["spec"]:
             patch["spec"] = wanted["spec"]
         return await self._client.patch(Node, self.config.name, "", patch)
 
@@ -213,6 +213,10 @@ class NodeKeeper:
     def _uid(self) -> str:
         return self.node.metadata.uid if self.node is not None else ""
 
+    def labels(self) -> Mapping[str, str]:
+        """Of the Node as last seen; none before it is registered."""
+        return self.node.metadata.labels if self.node is not None else {}
+
     async def _report(self) -> None:
         node = await self._client.get(Node, self.config.name)
         now, health = self._clock.now(), self._health()
@@ -229,14 +233,19 @@ class NodeKeeper:
         addresses = [{"type": "InternalIP", "address": ip} for ip in self.config.addresses]
         return {
             "addresses": [*addresses, {"type": "Hostname", "address": self.config.name}],
-            "allocatable": self.machine.allocatable(),
-            "capacity": self.machine.capacity(),
+            "allocatable": {**extended(old.get("capacity")), **self.machine.allocatable()},
+            "capacity": {**extended(old.get("capacity")), **self.machine.capacity()},
             "conditions": conditions(old.get("conditions") or [], health, now),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.config.port}},
             "images": self._images(),
             **handlers.node_status(handlers.find_handlers(), user_namespaces=handlers.user_namespaces()),
             "nodeInfo": {**self.machine.node_info(), **_kept(old)},
         }
+
+
+def extended(capacity: Mapping[str, str] | None) -> dict[str, str]:
+    """Resources that somebody else has added to the Node: all of them are for pods."""
+    return {name: text for name, text in (capacity or {}).items() if "/" in name}
 
 
 def _kept(old: Mapping[str, Any]) -> dict[str, Any]:

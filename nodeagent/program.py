@@ -10,6 +10,9 @@ from pathlib import Path
 
 from nodeagent import machine, node
 from nodeagent.agent import Agent
+from nodeagent.eviction.thresholds import DEFAULT_HARD, EvictionConfig, parse_config, parse_seconds
+from nodeagent.garbagecollection.policy import ImagePolicy
+from nodeagent.pods.podrequests import amount
 from nodeagent.pods.shutdown import parse_periods, periods
 from nodeagent.settings import Settings
 from tiphys.api.quantity import value
@@ -34,10 +37,13 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--client-ca-file", default="", metavar="FILE")
     parser.add_argument("--bind-address", default="0.0.0.0", metavar="IP")
     parser.add_argument("--port", type=int, default=10250)
-    parser.add_argument("--pod-cidr", default="10.244.0.0/24", metavar="CIDR", help="used when the Node has none")
+    parser.add_argument("--pod-cidr", default="10.244.0.0/24", metavar="CIDR", help="when the Node has none")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", metavar="CIDR", help="not hidden behind the node")
     parser.add_argument("--cluster-dns", default="", metavar="IP[,IP]")
     parser.add_argument("--cluster-domain", default="cluster.local", metavar="DOMAIN")
+    parser.add_argument("--dns-upstreams", default="", metavar="IP[:PORT],...", help="default: this machine's own")
+    parser.add_argument("--dns-stub-domain", action="append", default=[], metavar="DOMAIN=IP[:PORT],...")
+    parser.add_argument("--dns-stale-seconds", type=float, default=3600.0, metavar="N", help="0: no stale answers")
     parser.add_argument("--bridge-name", default="tiphys0", metavar="NAME")
     parser.add_argument("--nftables-table", default="tiphys", metavar="NAME")
     parser.add_argument("--cgroup-root", default="tiphys", metavar="NAME")
@@ -45,11 +51,68 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--container-log-max-files", type=int, default=5, metavar="N", help="at least 2")
     parser.add_argument("--allowed-unsafe-sysctls", default="", metavar="NAME,...", help="a * at the end is a prefix")
     parser.add_argument("--pod-manifest-path", default="", metavar="DIR", help="static pods: one manifest per file")
+    _resource_arguments(parser)
     parser.add_argument("--shutdown-grace-period", type=float, default=30.0, metavar="SECONDS", help="after SIGPWR")
     parser.add_argument("--shutdown-grace-period-critical-pods", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--shutdown-grace-period-by-pod-priority", default="", metavar="PRIORITY=SECONDS,...")
     parser.add_argument("--registry-config", default="", metavar="FILE", help="JSON: insecure, mirrors, caFiles")
+    _ingress_arguments(parser)
+    parser.add_argument("--image-network", default="", metavar="FILE", help="network namespace to pull images from")
+    parser.add_argument("--request-certificate", action="store_true", help="ask the cluster for the server's")
     return parser.parse_args(words)
+
+
+def _ingress_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-ingress", action="store_true", help="another controller serves Ingresses")
+    parser.add_argument("--ingress-address", default="", metavar="IP", help="default: all of this machine's")
+    parser.add_argument("--ingress-http-port", type=int, default=80, metavar="N")
+    parser.add_argument("--ingress-https-port", type=int, default=443, metavar="N")
+    parser.add_argument("--ingress-metrics-port", type=int, default=10254, metavar="N", help="-1: none")
+
+
+def _resource_arguments(parser: argparse.ArgumentParser) -> None:
+    """What pods may take of the node, and what happens when it runs out; the kubelet's flags and defaults."""
+    parser.add_argument("--max-pods", type=int, default=machine.MAX_PODS, metavar="N")
+    for name in ("system", "kube"):
+        parser.add_argument(f"--{name}-reserved", default="", metavar="cpu=200m,memory=1Gi", help="not for pods")
+    parser.add_argument("--eviction-hard", default=DEFAULT_HARD, metavar="SIGNAL<AMOUNT,...")
+    parser.add_argument("--eviction-soft", default="", metavar="SIGNAL<AMOUNT,...")
+    parser.add_argument("--eviction-soft-grace-period", default="", metavar="SIGNAL=1m30s,...")
+    parser.add_argument("--eviction-minimum-reclaim", default="", metavar="SIGNAL=AMOUNT,...")
+    parser.add_argument("--eviction-pressure-transition-period", default="5m", metavar="TIME")
+    parser.add_argument("--eviction-max-pod-grace-period", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--image-gc-high-threshold", type=int, default=85, metavar="PERCENT", help="of the disk in use")
+    parser.add_argument("--image-gc-low-threshold", type=int, default=80, metavar="PERCENT")
+    parser.add_argument("--minimum-image-ttl-duration", default="2m", metavar="TIME")
+    parser.add_argument("--image-maximum-gc-age", default="0s", metavar="TIME", help="unused for longer; 0s: never")
+
+
+def _eviction(arguments: argparse.Namespace) -> EvictionConfig:
+    return parse_config(
+        arguments.eviction_hard,
+        arguments.eviction_soft,
+        arguments.eviction_soft_grace_period,
+        arguments.eviction_minimum_reclaim,
+        transition_seconds=parse_seconds(arguments.eviction_pressure_transition_period),
+        max_pod_grace_seconds=arguments.eviction_max_pod_grace_period,
+    )
+
+
+def _image_policy(arguments: argparse.Namespace) -> ImagePolicy:
+    return ImagePolicy(
+        arguments.image_gc_high_threshold,
+        arguments.image_gc_low_threshold,
+        parse_seconds(arguments.minimum_image_ttl_duration),
+        parse_seconds(arguments.image_maximum_gc_age),
+    )
+
+
+def _reserved(*texts: str) -> dict[str, int]:
+    """The sums of "cpu=200m,memory=1Gi"."""
+    total: dict[str, int] = {}
+    for name, _, text in (part.partition("=") for whole in texts for part in whole.split(",") if part):
+        total[name] = total.get(name, 0) + amount(name, text)
+    return total
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -71,15 +134,29 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         cluster_cidr=arguments.cluster_cidr,
         cluster_dns=tuple(part for part in arguments.cluster_dns.split(",") if part),
         cluster_domain=arguments.cluster_domain,
+        dns_upstreams=tuple(part for part in arguments.dns_upstreams.split(",") if part),
+        dns_stub_domains=tuple(arguments.dns_stub_domain),
+        dns_stale_seconds=arguments.dns_stale_seconds,
+        ingress=not arguments.no_ingress,
+        ingress_address=arguments.ingress_address,
+        ingress_http_port=arguments.ingress_http_port,
+        ingress_https_port=arguments.ingress_https_port,
+        ingress_metrics_port=arguments.ingress_metrics_port,
         bridge_name=arguments.bridge_name,
         table_name=arguments.nftables_table,
         cgroup_root=arguments.cgroup_root,
+        request_certificate=arguments.request_certificate,
+        image_network=Path(arguments.image_network) if arguments.image_network else None,
         registry_config=Path(arguments.registry_config) if arguments.registry_config else None,
         container_log_max_bytes=value(arguments.container_log_max_size),
         container_log_max_files=arguments.container_log_max_files,
         allowed_unsafe_sysctls=tuple(part for part in arguments.allowed_unsafe_sysctls.split(",") if part),
         pod_manifest_path=Path(arguments.pod_manifest_path).absolute() if arguments.pod_manifest_path else None,
         shutdown_periods=_shutdown_periods(arguments),
+        max_pods=arguments.max_pods,
+        reserved=_reserved(arguments.system_reserved, arguments.kube_reserved),
+        eviction=_eviction(arguments),
+        image_policy=_image_policy(arguments),
         labels=dict(part.split("=", 1) for part in arguments.node_labels.split(",") if "=" in part),
     )
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import orjson
 
+from nodeagent.eviction.thresholds import EvictionConfig, parse_config
+from nodeagent.garbagecollection.policy import ImagePolicy
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,20 +31,39 @@ class Settings:
     client_ca_file: Path
     bind_address: str = "0.0.0.0"
     port: int = 10250
-    pod_cidr: str = "10.244.0.0/24"
+    pod_cidr: str = "10.244.0.0/24"  # when the Node has none; "": wait until it has one
     cluster_cidr: str = "10.244.0.0/16"
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
+    dns_port: int = 53
+    dns_upstreams: tuple[str, ...] = ()  # () = the name servers of this machine
+    dns_stub_domains: tuple[str, ...] = ()  # "DOMAIN=SERVER,SERVER" each
+    dns_stale_seconds: float = 3600.0  # how long old answers stand in for servers that are gone; 0: never
     bridge_name: str = "tiphys0"
     table_name: str = "tiphys"
     cgroup_root: str = "tiphys"
+    request_certificate: bool = False  # the cluster signs the one that the server shows
+    ingress: bool = True  # serve the Ingresses of class tiphys while there are any
+    ingress_address: str = ""  # "": all addresses of the node
+    ingress_http_port: int = 80
+    ingress_https_port: int = 443
+    ingress_metrics_port: int = 10254
     registry_config: Path | None = None
+    image_network: Path | None = None  # namespace that registries are reached from, when it is not this one
     container_log_max_bytes: int = 10 << 20
     container_log_max_files: int = 5
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     pod_manifest_path: Path | None = None  # directory of static pods
+    max_pods: int = 110
+    reserved: Mapping[str, int] = field(default_factory=dict)  # cpu in thousandths; memory, ephemeral-storage in bytes
+    eviction: EvictionConfig = field(default_factory=parse_config)
+    image_policy: ImagePolicy = field(default_factory=ImagePolicy)
     shutdown_periods: tuple[tuple[int, float], ...] = ()  # (priority, seconds) of a graceful shutdown; () = default
+
+    @property
+    def services_table_name(self) -> str:
+        return services_table_name(self.table_name)
 
     @property
     def images_dir(self) -> Path:
@@ -71,6 +93,16 @@ class Settings:
     @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs"
+
+
+def policies_table_name(table_name: str) -> str:
+    """The nftables table of network policies."""
+    return f"{table_name}-policies"
+
+
+def services_table_name(table_name: str) -> str:
+    """The nftables table of Services, beside the one of the pod network."""
+    return f"{table_name}-services"
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from nodeagent.dns import running as dns
+from nodeagent.network import routes
 from nodeagent.network.pods import NetworkConfig, PodNetwork
+from nodeagent.policy import keeper as policies
 from nodeagent.runtime.cgroups import Cgroups
 from nodeagent.runtime.engine import ConmonRuntime
 from nodeagent.runtime.interface import RuntimeFailure
 from nodeagent.runtime.sandbox import PodSandboxes
-from nodeagent.settings import Footprint
+from nodeagent.services import nftables, ruleset
+from nodeagent.services.ruleset import TableConfig
+from nodeagent.settings import Footprint, policies_table_name, services_table_name
 from nodeagent.volumes.teardown import mounts_below, remove_tree
 
 
@@ -46,8 +51,19 @@ async def _teardown(data_dir: Path, footprint: Footprint) -> list[str]:
         await sandboxes.open()
         await sandboxes.teardown_all()
         await network.teardown()
+        await asyncio.to_thread(routes.clear, routes.DEVICE)
     except (RuntimeFailure, OSError) as error:
         left.append(f"pod network ({error})")
+    try:
+        table = TableConfig(services_table_name(footprint.table_name))
+        await asyncio.to_thread(nftables.apply, ruleset.remove(table))
+    except (nftables.FirewallError, OSError) as error:
+        left.append(f"services ({error})")
+    try:
+        await asyncio.to_thread(dns.teardown, footprint.bridge_name)
+        await asyncio.to_thread(policies.remove, policies_table_name(footprint.table_name))
+    except (nftables.FirewallError, OSError) as error:
+        left.append(f"DNS and network policies ({error})")
     try:
         remove_tree(data_dir / "pods")
     except OSError as error:

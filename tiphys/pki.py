@@ -1,8 +1,10 @@
 """The cluster's certificates: a CA made on the first start, and the identities it signs.
 
 `ensure` is idempotent: it makes what is missing, renews what expires within 30 days or no longer covers the addresses
-asked for, and never replaces the CA.  Keys are ECDSA P-256; the service account key is RSA 2048 because tokens are
-RS256 as upstream's.  Files are written to a temporary name and renamed, keys with mode 0600, the directory 0700.
+asked for, and never replaces a CA.  The front proxy's CA is another one: who holds a certificate of it may say who the
+user is, so no certificate of the cluster's CA may pass for one.  Keys are ECDSA P-256; the service account key is RSA
+2048 because tokens are RS256 as upstream's.  Files are written to a temporary name and renamed, keys with mode 0600,
+the directory 0700.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ class Identity:
     client: bool = True
 
 
+FRONT_PROXY = Identity("front-proxy-client", "front-proxy-client")
+"""What the API server shows to extension servers, so that they believe who it says the user is."""
+
+
 def cluster_identities(server_hosts: Sequence[str]) -> list[Identity]:
     """The identities every cluster has; `server_hosts` are the API server's names and addresses."""
     return [
@@ -56,24 +62,25 @@ def ensure(directory: Path, identities: Sequence[Identity], clock: Clock) -> Non
     """Make or renew the CA, the service account key pair and `identities` below `directory`.  Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
-    ca_key, ca_cert = _ensure_ca(directory, clock)
     _ensure_service_account_key(directory)
-    for identity in identities:
-        if not _current(
-            directory / f"{identity.file}.crt", directory / f"{identity.file}.key", identity, ca_cert, clock
-        ):
-            _issue(directory, identity, ca_key, ca_cert, clock)
+    for ca, signed in (("ca", identities), ("front-proxy-ca", [FRONT_PROXY])):
+        ca_key, ca_cert = _ensure_ca(directory, ca, clock)
+        for identity in signed:
+            if not _current(
+                directory / f"{identity.file}.crt", directory / f"{identity.file}.key", identity, ca_cert, clock
+            ):
+                _issue(directory, identity, ca_key, ca_cert, clock)
 
 
-def _ensure_ca(directory: Path, clock: Clock) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    key_file, cert_file = directory / "ca.key", directory / "ca.crt"
+def _ensure_ca(directory: Path, file: str, clock: Clock) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key_file, cert_file = directory / f"{file}.key", directory / f"{file}.crt"
     if key_file.exists() and cert_file.exists():
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise OSError(f"{key_file}: not an ECDSA key; move it away to have a new CA made")
         return key, x509.load_pem_x509_certificate(cert_file.read_bytes())
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes" if file == "ca" else file)])
     now = clock.now()
     cert = (
         x509.CertificateBuilder()

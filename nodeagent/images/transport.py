@@ -13,16 +13,19 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from nodeagent.images.errors import ImagePullError
+from nodeagent.runtime import syscalls
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +50,30 @@ class RegistryConfig:
     ca_files: Mapping[str, Path] = field(default_factory=dict)  # besides the system's
     certs_dirs: tuple[Path, ...] = (Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))  # HOST/*.crt
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # domain -> base URLs, asked first
+    network: Path | None = None  # the network namespace to connect from, as a file; None: this one
     connect_timeout_seconds: float = 20
     read_timeout_seconds: float = 60  # without a byte
+
+
+def socket_factory(network: Path) -> Callable[[Any], socket.socket]:
+    """Sockets that belong to another network namespace: made by a thread that enters it and ends."""
+
+    def make(address: Any) -> socket.socket:
+        made: list[socket.socket] = []
+
+        def body() -> None:
+            with network.open("rb") as file:
+                syscalls.setns(file.fileno(), syscalls.CLONE_NEWNET)
+            made.append(socket.socket(address[0], address[1], address[2]))
+
+        thread = threading.Thread(target=body, name="namespace")
+        thread.start()
+        thread.join()
+        if not made:
+            raise OSError(errno.ENETUNREACH, f"no network namespace at {network}")
+        return made[0]
+
+    return make
 
 
 class GuardedResolver(AbstractResolver):
@@ -166,7 +191,11 @@ class Transport:
                 sock_read=self.config.read_timeout_seconds,
             )
             self._sessions[guarded] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=GuardedResolver() if guarded else None),
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    resolver=GuardedResolver() if guarded else None,
+                    socket_factory=socket_factory(self.config.network) if self.config.network else None,
+                ),
                 timeout=timeout,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -10,15 +10,17 @@ import asyncio
 import ipaddress
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from nodeagent.network import links, masquerade
+from nodeagent.network.hostports import HostPorts
 from nodeagent.network.ipam import AddressesExhausted, AddressPool
 from nodeagent.runtime import syscalls
-from nodeagent.runtime.interface import RuntimeFailure
+from nodeagent.runtime.interface import PortMapping, RuntimeFailure
 from nodeagent.runtime.sandbox import in_thread
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class PodNetwork:
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         self._pool = AddressPool(config.state_dir, config.pod_cidr)
+        self._ports = HostPorts(config.state_dir.with_name("hostports"), config.table, config.bridge)
         self._bridge = 0
         self._lock = asyncio.Lock()
 
@@ -64,6 +67,7 @@ class PodNetwork:
                 forward.write_text("1")
             text = masquerade.rules(self.config.table, self.config.pod_cidr, self.config.cluster_cidr)
             await masquerade.apply(text)
+            await self._ports.open()
         except (OSError, masquerade.FirewallError, NetlinkError) as error:
             raise RuntimeFailure(f"setting up the pod network: {error}") from error
 
@@ -80,13 +84,24 @@ class PodNetwork:
             raise RuntimeFailure(f"setting up the pod's network: {error}") from error
         return str(address.ip)
 
+    async def publish(self, pod_uid: str, mappings: Sequence[PortMapping]) -> None:
+        """Ports of the node that lead to the pod, which is attached.  Raises RuntimeFailure."""
+        try:
+            await self._ports.set(pod_uid, self.address_of(pod_uid) or "", mappings)
+        except (OSError, masquerade.FirewallError) as error:
+            raise RuntimeFailure(f"setting up the pod's host ports: {error}") from error
+
     async def detach(self, pod_uid: str) -> None:
+        try:
+            await self._ports.remove(pod_uid)
+        except masquerade.FirewallError as error:
+            raise RuntimeFailure(f"removing the pod's host ports: {error}") from error
         await asyncio.to_thread(links.delete, links.host_interface(pod_uid))
         self._pool.release(pod_uid)
 
     async def release_all_but(self, pod_uids: set[str]) -> None:
         """Detach every pod that is not named: after a restart, what a crash left."""
-        for pod_uid in set(self._pool.owners()) - pod_uids:
+        for pod_uid in (set(self._pool.owners()) | set(self._ports.pods)) - pod_uids:
             log.info("releasing the address of a pod that is gone", extra={"pod_uid": pod_uid})
             await self.detach(pod_uid)
 

@@ -121,6 +121,7 @@ async def _give_back(node: Node, pod_uid: str, observed: Observed) -> None:
     node.images.forget(pod_uid)
     node.tokens.forget(pod_uid)
     node.admissions.forget(pod_uid)
+    node.metrics.probes.forget(pod_uid)
     for container in observed.containers:
         await node.runtime.remove(container.id)
     await node.sandboxes.remove(pod_uid)

@@ -19,6 +19,7 @@ async def observe(node: Node, pod_uid: str) -> tuple[Observed, Sandbox | None]:
     """The pod's containers and sandbox as they are now."""
     with node.metrics.relist.time():
         statuses = await node.runtime.list(pod_uid)
+    node.metrics.relisted()
     sandbox = node.sandboxes.get(pod_uid)
     view = None if sandbox is None else ObservedSandbox(ips=(sandbox.ip,) if sandbox.ip else ())
     return Observed(tuple(observed_container(status) for status in statuses), view), sandbox

@@ -63,7 +63,8 @@ class PodGround:
             maps, hidden = await node.objects.data(self._uid, pod.metadata.namespace, config_maps, secrets)
             sources = VolumeSources(maps, hidden, await node.tokens.get(pod, tokens) if tokens else {})
             facts = PodFacts(node.facts(), pod_ips(node, pod, sandbox))
-            self.volumes = await node.volumes.set_up(pod, sources, facts)
+            with node.metrics.upkeep.storage_operation("volume_mount", "kubernetes.io/pod"):
+                self.volumes = await node.volumes.set_up(pod, sources, facts)
             self._volumes_for, self._backoff = shape, None
             return True
         except (VolumeError, NotSynced) as error:
@@ -91,7 +92,8 @@ class PodGround:
         try:
             name = kernel_hostname(pod, node.facts().name, node.dns().domain)
             spec = sandbox_spec(pod, name, parent, await runtime_handler(node.client, pod))
-            await asyncio.to_thread(node.cgroups.create_pod, self._uid, quality, pod_resources(pod))
+            with node.metrics.upkeep.cgroup_seconds.labels("create").time():
+                await asyncio.to_thread(node.cgroups.create_pod, self._uid, quality, pod_resources(pod))
             with node.metrics.operation("run_podsandbox"):
                 await node.sandboxes.create(spec)
         except (RuntimeFailure, ConfigError, OSError) as error:

@@ -91,7 +91,7 @@ class ContainerProbes:
         while True:
             if kind == "Startup" or self.started:
                 before = self.view
-                success, output = await self._once(kind, probe)
+                success, output = await self._measured(kind, probe)
                 self.streaks[kind] = observe(self.streaks[kind], success, probe)
                 if not success:
                     self._report(kind, output)
@@ -100,6 +100,14 @@ class ContainerProbes:
                 if kind == "Startup" and self.streaks[kind].verdict is not None:
                     return
             await asyncio.sleep(period if kind == "Startup" or self.started else min(period, 1.0))
+
+    async def _measured(self, kind: ProbeType, probe: Probe) -> tuple[bool, str]:
+        meta, began = self.pod.metadata, self.node.clock.monotonic()
+        success, output = await self._once(kind, probe)
+        result, seconds = "successful" if success else "failed", self.node.clock.monotonic() - began
+        pod = meta.namespace, meta.name, meta.uid
+        self.node.metrics.probes.observe(kind, result, self.container.name, pod, seconds)
+        return success, output
 
     async def _http(self, kind: ProbeType, action: HTTPGetAction, limit: float) -> tuple[bool, str]:
         http, container = self.node.http, self.container

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from nodeagent.pods.environment import ConfigError
-from nodeagent.runtime.interface import SandboxSpec, Security, User, UserNotFound
+from nodeagent.runtime.interface import PortMapping, SandboxSpec, Security, User, UserNotFound
 from nodeagent.runtime.sysctls import forbidden
 from nodeagent.runtime.users import ReadFile, resolve_user
 from tiphys.api.core.container import Container
@@ -33,7 +33,20 @@ def sandbox_spec(pod: Pod, hostname: str, cgroup_parent: str, runtime_handler: s
         sysctls={s.name: s.value for s in context.sysctls} if context is not None else {},
         cgroup_parent=cgroup_parent,
         runtime_handler=runtime_handler,
+        host_ports=() if pod.spec.hostNetwork else host_ports(pod),
     )
+
+
+def host_ports(pod: Pod) -> tuple[PortMapping, ...]:
+    """Of the containers that go on."""
+    found = []
+    for container in (*(c for c in pod.spec.initContainers if c.restartPolicy == "Always"), *pod.spec.containers):
+        for port in container.ports:
+            if port.hostPort:
+                address = "" if port.hostIP in ("", "0.0.0.0") else port.hostIP
+                protocol = (port.protocol or "TCP").lower()
+                found.append(PortMapping(protocol, port.hostPort, port.containerPort, address))
+    return tuple(found)
 
 
 def forbidden_sysctl(pod: Pod, allowed_unsafe: Collection[str] = ()) -> str:

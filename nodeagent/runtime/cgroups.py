@@ -79,7 +79,13 @@ class Cgroups:
 
     def create_pod(self, pod_uid: str, qos: QosClass, resources: Resources) -> str:
         """Make the pod's cgroup with the sums of its containers' resources; returns its path.  May be repeated."""
-        path = self.pod_path(pod_uid, qos)
+        return self._create(self.pod_path(pod_uid, qos), resources)
+
+    def bound_pods(self, resources: Resources) -> None:
+        """All pods together get no more than this.  Raises RuntimeFailure."""
+        self._create(self.qos_path("Guaranteed"), resources)
+
+    def _create(self, path: str, resources: Resources) -> str:
         try:
             if self.v2:
                 self._make_v2(path)

@@ -64,7 +64,8 @@ async def create(
     finally:
         os.close(write_end)
     try:
-        answer = await asyncio.wait_for(_read_line(read_end), timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            answer = await _read_line(read_end)
     except TimeoutError:
         child.kill()
         raise RuntimeFailure(f"creating the container timed out after {timeout_seconds:g} s") from None

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -356,10 +356,11 @@ class ConmonRuntime:
         record.exit_file.unlink(missing_ok=True)
 
 
-async def _within(awaitable: object, seconds: float) -> bool:
+async def _within(awaitable: Awaitable[object], seconds: float) -> bool:
     """Whether it finished in time."""
     try:
-        await asyncio.wait_for(awaitable, seconds)  # type: ignore[arg-type]
+        async with asyncio.timeout(seconds):
+            await awaitable
     except TimeoutError:
         return False
     return True

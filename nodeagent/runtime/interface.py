@@ -137,6 +137,17 @@ class PodNamespaces:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMapping:
+    """One port of the node that leads to a pod; `pod_ip` is filled in once the pod has one."""
+
+    protocol: str  # "tcp", "udp"
+    host_port: int
+    container_port: int
+    host_ip: str = ""  # "" for every address of the node
+    pod_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """A pod as `PodSandboxes` sees it."""
 
@@ -150,6 +161,7 @@ class SandboxSpec:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""  # of the process that holds the shared PID namespace
     runtime_handler: str = ""  # of the pod's RuntimeClass; "" = the default
+    host_ports: tuple[PortMapping, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

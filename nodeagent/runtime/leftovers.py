@@ -41,7 +41,8 @@ async def end_conmon(directory: Path, pid: int, wait_seconds: float) -> None:
     found = [pid] if pid and is_conmon_of(pid, str(directory)) else [] if pid else find_conmons(str(directory))
     for conmon in found:
         try:
-            await asyncio.wait_for(wait_exit(conmon), wait_seconds)
+            async with asyncio.timeout(wait_seconds):
+                await wait_exit(conmon)
         except TimeoutError:
             os.kill(conmon, signal.SIGKILL)
             await wait_exit(conmon)

@@ -12,7 +12,6 @@ followed and nothing is written through a name that exists; a log that cannot be
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
 import os
 import re
@@ -22,6 +21,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from isal import igzip
 
 from nodeagent.runtime.interface import ContainerNotFound, ContainerStatus, Runtime, RuntimeFailure
 from tiphys.clock import Clock
@@ -140,7 +141,10 @@ def _compress(file: Path) -> None:
     source = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(source, "rb") as plain:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(temporary, flags, 0o640), "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb") as packed:
+        with (
+            os.fdopen(os.open(temporary, flags, 0o640), "wb") as raw,
+            igzip.IGzipFile(fileobj=raw, mode="wb") as packed,
+        ):
             shutil.copyfileobj(plain, packed, _COPY_BYTES)
         info = os.fstat(plain.fileno())
     os.utime(temporary, ns=(info.st_atime_ns, info.st_mtime_ns))  # readers tell by it what is old

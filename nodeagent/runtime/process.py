@@ -1,7 +1,8 @@
 """Running short-lived programs from the event loop: start by vfork, wait by pidfd, no thread, no shell.
 
 What must stay true: a child gets exactly the descriptors named, standard input is /dev/null, and its output is
-read to a limit while it runs, so that it can never block on us.
+read to a limit while it runs, so that it can never block on us.  No asyncio.wait_for here: before Python 3.12 it loses
+a cancellation that comes just as the child ends, and the cancelled task (a probe) would go on for good.
 """
 
 from __future__ import annotations
@@ -79,13 +80,15 @@ async def run(
     timed_out = False
     try:
         try:
-            await asyncio.wait_for(wait_exit(child.pid), timeout_seconds or None)
+            async with asyncio.timeout(timeout_seconds or None):
+                await wait_exit(child.pid)
         except TimeoutError:
             timed_out = True
             await _end(child, on_timeout)
         for reader in (out, err):  # a grandchild may hold the pipe open: what is there by now counts
             try:
-                await asyncio.wait_for(reader.done.wait(), 0.2)
+                async with asyncio.timeout(0.2):
+                    await reader.done.wait()
             except TimeoutError:
                 pass
     except BaseException:
@@ -102,7 +105,8 @@ async def _end(child: subprocess.Popen[bytes], on_timeout: Callable[[], None] | 
     if on_timeout:
         on_timeout()
         try:
-            await asyncio.wait_for(wait_exit(child.pid), 1.0)
+            async with asyncio.timeout(1.0):
+                await wait_exit(child.pid)
             return
         except TimeoutError:
             pass

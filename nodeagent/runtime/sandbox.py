@@ -19,7 +19,7 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -29,7 +29,7 @@ import orjson
 from nodeagent import safepath
 from nodeagent.runtime import leftovers, pause, syscalls, usernamespace
 from nodeagent.runtime.handlers import find_handlers, path_of
-from nodeagent.runtime.interface import PodNamespaces, RuntimeFailure, Sandbox, SandboxSpec
+from nodeagent.runtime.interface import PodNamespaces, PortMapping, RuntimeFailure, Sandbox, SandboxSpec
 from nodeagent.runtime.spec import SHM_SIZE_BYTES
 from nodeagent.runtime.sysctls import checked, file_of, of_ipc
 
@@ -46,6 +46,9 @@ class Network(Protocol):
 
     async def attach(self, pod_uid: str, netns: str) -> str:
         """Give the namespace an interface and an address; returns the address.  May be repeated."""
+
+    async def publish(self, pod_uid: str, mappings: Sequence[PortMapping]) -> None:
+        """Let ports of the node lead to the pod."""
 
     async def detach(self, pod_uid: str) -> None:
         """Take interface and address away; absent is fine."""
@@ -130,6 +133,8 @@ class PodSandboxes:
         ip = ""
         if not spec.host_network and self._network:
             ip = await self._network.attach(spec.pod_uid, str(directory / "net"))
+            if spec.host_ports:
+                await self._network.publish(spec.pod_uid, spec.host_ports)
         if spec.share_pid:
             await pause.start(self._oci, directory, namespaces, f"{spec.cgroup_parent}/pause")
         sandbox = Sandbox(

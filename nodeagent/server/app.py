@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import orjson
 from aiohttp import web
 
 from nodeagent.metrics.families import AgentMetrics
+from nodeagent.metrics.text import CONTENT_TYPE
 from nodeagent.pods.node import find_container
 from nodeagent.runtime.interface import ContainerStatus, Runtime
 from nodeagent.server.attach import AttachRoute
@@ -26,6 +28,7 @@ from tiphys.api.core.pod import Pod
 from tiphys.api.times import TimeError, parse_time
 from tiphys.clock import Clock
 
+Page = Callable[[Mapping[str, str]], Awaitable[tuple[bytes, str]]]  # query -> body, content type
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LARGEST = 2**63 - 1
 REQUEST_LINE_LIMIT_BYTES = 256 << 10  # the command of an exec is in it
@@ -43,8 +46,8 @@ class ServerParts:
     netns: Callable[[str], str | None]  # pod uid -> path of its network namespace ("" is the node's own)
     log_dir: Callable[[Pod], Path]
     health: Callable[[], str]  # "" when well, else the cause
-    summary: Callable[[], dict[str, Any]]
-    observe: Callable[[], Awaitable[None]]  # brings the gauges up to date before they are read
+    observe: Callable[[], Awaitable[bytes]]  # brings the gauges up to date before they are read; more of the page
+    pages: Mapping[str, Page] = field(default_factory=dict)  # path -> what it shows
 
 
 class BadOption(ValueError):
@@ -81,6 +84,11 @@ def log_options(query: Any, clock: Clock) -> LogOptions:
     )
 
 
+async def _show(page: Page, request: web.Request) -> web.StreamResponse:
+    body, kind = await page(request.query)
+    return web.Response(body=body, headers={"Content-Type": kind})
+
+
 def _flag(text: str | None) -> bool:
     return text in ("true", "1", "True", "t")
 
@@ -98,7 +106,8 @@ class Server:
         self.app.router.add_get("/readyz", self._healthz)
         self.app.router.add_get("/livez", self._livez)
         self.app.router.add_get("/metrics", self._metrics)
-        self.app.router.add_get("/stats/summary", self._summary)
+        for path, page in parts.pages.items():
+            self.app.router.add_get(path, partial(_show, page))
         self._add_streaming()
         self._runner: web.AppRunner | None = None
 
@@ -153,10 +162,8 @@ class Server:
         return web.Response(text="ok")
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        await self._parts.observe()
-        return web.Response(
-            body=self._parts.metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+        more = await self._parts.observe()
+        return web.Response(body=self._parts.metrics.render() + more, headers={"Content-Type": CONTENT_TYPE})
 
     async def _pods(self, request: web.Request) -> web.StreamResponse:
         body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}}
@@ -164,9 +171,6 @@ class Server:
             body=orjson.dumps({**body, "items": [pod.to_dict() for pod in self._parts.pods()]}),
             content_type="application/json",
         )
-
-    async def _summary(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(body=orjson.dumps(self._parts.summary()), content_type="application/json")
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         namespace, name, container = (request.match_info[k] for k in ("namespace", "pod", "container"))

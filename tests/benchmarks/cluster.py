@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import orjson
@@ -90,11 +90,17 @@ class PodStarts:
         await self._asking.send("PATCH", f"{_PODS}/{name}?fieldManager=bench&force=true", orjson.dumps(body))
 
     async def running(self, names: Iterable[str]) -> None:
+        async for _ in self.each_running(names, 0.0):
+            pass
+
+    async def each_running(self, names: Iterable[str], begin: float) -> AsyncIterator[float]:
+        """For each of the pods, when it is seen to run: seconds since `begin` (perf_counter)."""
         waiting = set(names)
         while waiting:
             found = orjson.loads(await anext(self._lines))["object"]
-            if is_running(found):
+            if is_running(found) and found["metadata"]["name"] in waiting:
                 waiting.discard(found["metadata"]["name"])
+                yield time.perf_counter() - begin
 
     async def delete(self, names: Iterable[str]) -> None:
         waiting = set(names)

@@ -40,6 +40,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
     "quantities": ("test_fuzz_scalars",),
     "tokens": ("test_fuzz_tokens",),
     "objects": ("test_fuzz_kinds", "test_fuzz_requests"),
+    "DNS messages": ("test_fuzz_dns",),
 }
 """Parser -> the modules that share its time."""
 T = TypeVar("T")

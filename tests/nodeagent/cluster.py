@@ -69,17 +69,21 @@ class Cluster:
 
     def start(self) -> None:
         """API server, registry with a busybox image, agent."""
+        self.start_api()
+        self.registry.start()
+        image = build_image([base_layer(), LayerBuilder().file("hello", "hi").build()], {"Cmd": ["/bin/sh"]})
+        self.registry.push(image, "busybox", "1")
+        self.start_agent()
+
+    def start_api(self) -> None:
+        """Certificates, kubeconfigs and the API server."""
         identities = [*pki.cluster_identities(["127.0.0.1", "localhost"]), pki.node_identity(NODE, ["127.0.0.1"])]
         pki.ensure(self.pki, identities, SystemClock())
         for name in ("admin", f"node-{NODE}"):
             cert, key = (self.pki / f"{name}.crt").read_bytes(), (self.pki / f"{name}.key").read_bytes()
             write_kubeconfig(self.root / f"{name}.kubeconfig", self.url, (self.pki / "ca.crt").read_bytes(), cert, key)
-        self.registry.start()
-        image = build_image([base_layer(), LayerBuilder().file("hello", "hi").build()], {"Cmd": ["/bin/sh"]})
-        self.registry.push(image, "busybox", "1")
         words = ["--data-dir", str(self.root / "api"), "--pki-dir", str(self.pki), "--port", str(self.api_port)]
         self._api = self._spawn("apiserver", words)
-        self.start_agent()
 
     def start_agent(self) -> None:
         self.agent = self._spawn(

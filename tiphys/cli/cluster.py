@@ -13,7 +13,7 @@ from pathlib import Path
 DEFAULT_DATA_DIR = "/var/lib/tiphys"
 CONTROLLERS_PORT, SCHEDULER_PORT = 10257, 10259  # where upstream's answer /metrics and /healthz
 SERVICE_CIDR = "10.96.0.0/16"
-POD_CIDR = "10.244.0.0/24"
+CLUSTER_CIDR = "10.244.0.0/16"  # every node gets a part of it for its pods
 CLUSTER_DOMAIN_HOSTS = (
     "kubernetes",
     "kubernetes.default",
@@ -21,6 +21,8 @@ CLUSTER_DOMAIN_HOSTS = (
     "kubernetes.default.svc.cluster.local",
 )
 FIRST_SERVICE_ADDRESS = "10.96.0.1"
+DNS_ADDRESS = "10.96.0.10"
+CLUSTER_DOMAIN = "cluster.local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,26 @@ class Options:
     node_name: str
     controllers_port: int = CONTROLLERS_PORT
     scheduler_port: int = SCHEDULER_PORT
+    nodes: int = 1  # of this machine; all but the first are network namespaces
+    segment: str = ""  # the network between them, when there are several
+    registry_config: str = ""
+    node_flags: str = ""  # for the node agents, as on a command line
+    ingress: bool = True  # the built-in controller serves Ingresses
+    node_ip: str = ""  # with `join`
+    join: str = ""  # the API server's URL, on a machine that has joined a cluster elsewhere
+
+    @property
+    def node_names(self) -> list[str]:
+        """The nodes of this machine: NAME, NAME-2, NAME-3 and so on."""
+        if not self.node:
+            return []
+        return [self.node_name, *(f"{self.node_name}-{number}" for number in range(2, self.nodes + 1))]
 
     @property
     def server_url(self) -> str:
         """Where this machine reaches the API server."""
+        if self.join:
+            return self.join
         host = self.bind_address
         if ipaddress.ip_address(host).is_unspecified:
             host = "127.0.0.1"
@@ -63,6 +81,17 @@ class Layout:
     @property
     def node(self) -> Path:
         return self.root / "node"
+
+    def node_dir(self, number: int) -> Path:
+        """The data of a node of this machine, counted from 1."""
+        return self.node if number == 1 else self.root / f"node-{number}"
+
+    def namespace(self, number: int) -> Path:
+        """Where the network namespace of a node is pinned; the first is the machine's own."""
+        return self.root / f"node-{number}.netns"
+
+    def node_cgroup_root(self, number: int) -> str:
+        return self.cgroup_root if number == 1 else f"{self.cgroup_root}-{number}"
 
     @property
     def lock(self) -> Path:

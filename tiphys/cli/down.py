@@ -8,7 +8,8 @@ import signal
 import time
 from pathlib import Path
 
-from tiphys.cli.cluster import DEFAULT_DATA_DIR, Layout
+from tiphys.cli import segments
+from tiphys.cli.cluster import DEFAULT_DATA_DIR, Layout, Options
 from tiphys.cli.errors import CommandError
 from tiphys.clock import SystemClock
 
@@ -33,8 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
         _stop(layout, pid)
         print("stopped the components")
     if options is not None and options.node:
-        _teardown(layout)
+        _teardown(layout, options)
         print("removed the containers, their mounts and their network")
+        if options.join:
+            print(f"the cluster still has the Node object; there, type:\n  kubectl delete node {options.node_name}")
     if arguments.purge:
         from nodeagent.safepath import remove_tree
 
@@ -53,9 +56,10 @@ def _stop(layout: Layout, pid: int) -> None:
         time.sleep(0.02)
 
 
-def _teardown(layout: Layout) -> None:
+def _teardown(layout: Layout, options: Options) -> None:
     from nodeagent.teardown import teardown
 
-    leftovers = teardown(layout.node)
+    leftovers = segments.take_down(options, layout)
+    leftovers += teardown(layout.node)
     if leftovers:
         raise CommandError("could not remove: " + ", ".join(leftovers))

@@ -16,6 +16,8 @@ from tiphys.cli.errors import CommandError
 VERBS = {
     "up": "start a cluster on this machine",
     "down": "stop the cluster on this machine",
+    "join": "make this machine a node of a cluster elsewhere",
+    "token": "create, list or delete the tokens that machines join with",
     "status": "show whether the cluster's parts run",
     "apply": "make the cluster look like the manifests",
     "get": "show objects",

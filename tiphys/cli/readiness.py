@@ -61,13 +61,13 @@ def _question(options: Options, asker: Asker) -> str:
     if asker.get("/api/v1/namespaces/default/serviceaccounts/default")[0] != 200:
         # Without it the very next `kubectl run` is refused.
         return "the controllers have not made the default ServiceAccount yet"
-    if options.node:
-        code, body = asker.get(f"/api/v1/nodes/{options.node_name}")
+    for name in options.node_names:
+        code, body = asker.get(f"/api/v1/nodes/{name}")
         if code != 200:
-            return f"node {options.node_name} has not registered yet"
+            return f"node {name} has not registered yet"
         ready, message = node_ready(json.loads(body))
         if not ready:
-            return f"node {options.node_name} is not ready: {message}"
+            return f"node {name} is not ready: {message}"
     if options.fake_nodes:
         code, body = asker.get("/api/v1/nodes?labelSelector=type%3Dtiphys-fake")
         ready_nodes = sum(node_ready(item)[0] for item in json.loads(body).get("items", [])) if code == 200 else 0

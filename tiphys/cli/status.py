@@ -30,6 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
         healthy = healthy and running
         text = f"running  pid {state['pid']}" if running else f"down     {state['lastExit']}, will be restarted"
         print(f"{name:<11} {text}  restarts {state['restarts']}{_diagnostics(options, name)}")
+    if options.join:
+        from tiphys.cli.join import node_server
+        from tiphys.cli.join import ready as ask_ready
+
+        ready, message = ask_ready(node_server(options, layout), options.node_name)
+        print(f"node        {options.node_name}  {'Ready' if ready else 'NotReady: ' + message}")
+        return 0 if healthy and ready else 1
     asker = Asker(options, layout)
     code, body = asker.get("/readyz?verbose")
     if code != 200:

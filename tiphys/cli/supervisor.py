@@ -29,6 +29,7 @@ STABLE_SECONDS = 60.0  # a process that ran this long starts again at the first 
 STOP_SECONDS = 15.0
 LOG_KEEP_BYTES = 16 * 1024 * 1024
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_CLONE_NEWNET = 0x40000000
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 
 SHARED_MODULES = (
@@ -56,6 +57,7 @@ class Program:
     module: str
     arguments: tuple[str, ...]
     stage: int
+    namespace: str = ""  # a file that pins the network namespace to run in; "" for the machine's own
 
 
 @dataclass(slots=True)
@@ -202,10 +204,13 @@ def fork_program(program: Program, log_file: Path) -> int:
 
 def _become(program: Program, log_file: Path, parent: int) -> None:
     """Turn the fresh child into a process of its own: signals, name, output, and an end when the parent ends."""
-    libc = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+    if program.namespace:
+        with Path(program.namespace).open("rb") as file:
+            _enter_network(libc, file.fileno())
     libc.prctl(_PR_SET_NAME, f"tiphys-{program.name}".encode()[:15], 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     for number in _SIGNALS:
@@ -214,6 +219,12 @@ def _become(program: Program, log_file: Path, parent: int) -> None:
     descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+
+
+def _enter_network(libc: ctypes.CDLL, descriptor: int) -> None:
+    """Enter a network namespace.  Raises OSError."""
+    if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns failed")
 
 
 def daemonize(lock_file: Path, output: Path) -> int | None:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import shlex
 import shutil
 import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from tiphys.cli import segments
 from tiphys.cli.cluster import (
+    CLUSTER_CIDR,
+    CLUSTER_DOMAIN,
     CLUSTER_DOMAIN_HOSTS,
     CONTROLLERS_PORT,
     DEFAULT_DATA_DIR,
+    DNS_ADDRESS,
     FIRST_SERVICE_ADDRESS,
-    POD_CIDR,
     SCHEDULER_PORT,
     SERVICE_CIDR,
     Layout,
@@ -33,6 +37,7 @@ from tiphys.clock import SystemClock
 
 READY_SECONDS = 60.0
 PERMISSION_EXIT_CODE = 27
+MAX_NODES = 64
 NODE_PROGRAMS = {"crun": "crun", "conmon": "conmon", "nft": "nftables"}
 
 
@@ -44,14 +49,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=6443, metavar="N", help="the API server's port")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
     parser.add_argument("--fake-nodes", type=int, default=0, metavar="N", help="add N simulated nodes")
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="nodes on this machine, each with a network")
+    parser.add_argument("--registry-config", default="", metavar="FILE", help="JSON: insecure, mirrors, caFiles")
     parser.add_argument("--node-name", default="", metavar="NAME", help="the node's name; this machine's by default")
+    parser.add_argument("--no-ingress", action="store_true", help="without the built-in Ingress controller")
+    parser.add_argument("--node-flags", default="", metavar="TEXT", help="more flags for the node agents")
     parser.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C stops the cluster")
 
 
 def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     layout = Layout(Path(options.data_dir))
-    say = _Steps(total=4)
+    _check_directory(layout)
+    say = Steps(total=4)
     if layout.supervisor_pid() is not None:
         running = layout.load_options() or options
         say(f"a cluster is already running in {layout.root}")
@@ -60,13 +70,15 @@ def run(arguments: argparse.Namespace) -> int:
     options = _with_free_ports(options)
     say(f"certificates and kubeconfigs in {layout.root}")
     layout.make()
+    if options.nodes > 1:
+        options = segments.make(options, layout)
     prepare(options, layout)
     say("starting " + ", ".join(program.name for program in programs(options, layout)))
     _start(options, layout, foreground=arguments.foreground)
     return _finish(arguments, options, layout, say)
 
 
-class _Steps:
+class Steps:
     """Plain numbered lines, the same on a terminal and in a log."""
 
     def __init__(self, total: int) -> None:
@@ -78,9 +90,17 @@ class _Steps:
         print(f"[{self._done}/{self._total}] {text}", flush=True)
 
 
+def _check_directory(layout: Layout) -> None:
+    known = layout.load_options()
+    if known is not None and known.join:
+        raise CommandError(f"{layout.root} belongs to a node of {known.join}; give another --data-dir")
+
+
 def _options(arguments: argparse.Namespace) -> Options:
     if arguments.fake_nodes < 0:
         raise CommandError("--fake-nodes must not be negative")
+    if not 1 <= arguments.nodes <= MAX_NODES or (arguments.no_node and arguments.nodes > 1):
+        raise CommandError(f"--nodes must be between 1 and {MAX_NODES}, and 1 together with --no-node")
     try:
         ipaddress.ip_address(arguments.bind_address)
     except ValueError as error:
@@ -93,6 +113,10 @@ def _options(arguments: argparse.Namespace) -> Options:
         node=not arguments.no_node,
         fake_nodes=arguments.fake_nodes,
         node_name=arguments.node_name or socket.gethostname().lower(),
+        nodes=arguments.nodes,
+        node_flags=arguments.node_flags,
+        ingress=not arguments.no_ingress,
+        registry_config=str(Path(arguments.registry_config).absolute()) if arguments.registry_config else "",
     )
 
 
@@ -123,16 +147,19 @@ def _free_port(address: str, port: int) -> int:
     return number
 
 
+def check_node_programs(advice: str = "run as root") -> None:
+    """Whether this machine can be a node.  Raises CommandError."""
+    if os.geteuid() != 0:
+        raise CommandError(f"running containers needs root; {advice}", exit_code=PERMISSION_EXIT_CODE)
+    missing = [package for program, package in NODE_PROGRAMS.items() if shutil.which(program) is None]
+    if missing:
+        raise CommandError(f"{', '.join(missing)} not found; install: apt-get install -y {' '.join(missing)}")
+
+
 def _preflight(options: Options) -> None:
     """Refuse with advice what would only fail later and less clearly."""
     if options.node:
-        if os.geteuid() != 0:
-            raise CommandError(
-                "running containers needs root; run as root, or use --no-node", exit_code=PERMISSION_EXIT_CODE
-            )
-        missing = [package for program, package in NODE_PROGRAMS.items() if shutil.which(program) is None]
-        if missing:
-            raise CommandError(f"{', '.join(missing)} not found; install: apt-get install -y {' '.join(missing)}")
+        check_node_programs("run as root, or use --no-node")
     if options.store == "etcd" and shutil.which("etcd") is None:
         raise CommandError("etcd not found; install: apt-get install -y etcd-server, or use --store sqlite")
     try:
@@ -145,7 +172,10 @@ def _preflight(options: Options) -> None:
 
 
 def node_address(options: Options) -> str:
-    """The address the node is known by: the bind address where it is a specific one, else this machine's own."""
+    """The address the first node is known by: the one towards the other nodes of this machine if there are any, else
+    the bind address where it is a specific one, else this machine's own."""
+    if options.segment:
+        return segments.of(options).address(1)
     bind = ipaddress.ip_address(options.bind_address)
     if not bind.is_loopback and not bind.is_unspecified:
         return options.bind_address
@@ -168,14 +198,15 @@ def prepare(options: Options, layout: Layout) -> None:
     if not ipaddress.ip_address(options.bind_address).is_unspecified:
         hosts.append(options.bind_address)
     identities = pki.cluster_identities(list(dict.fromkeys(hosts)))
-    if options.node:
-        identities.append(pki.node_identity(options.node_name, list(dict.fromkeys([address, "127.0.0.1"]))))
+    for number, name in enumerate(options.node_names, 1):
+        own = segments.address(options, number) if options.segment else address
+        identities.append(pki.node_identity(name, list(dict.fromkeys([own, "127.0.0.1"]))))
     pki.ensure(layout.pki, identities, SystemClock())
     for identity in identities:
         if identity.client and identity.file != "apiserver-kubelet-client":
             write_kubeconfig(
                 layout.kubeconfig(identity.file),
-                server=options.server_url,
+                server=segments.server_url(options) if identity.file.startswith("node-") else options.server_url,
                 ca=(layout.pki / "ca.crt").read_bytes(),
                 cert=(layout.pki / f"{identity.file}.crt").read_bytes(),
                 key=(layout.pki / f"{identity.file}.key").read_bytes(),
@@ -193,29 +224,42 @@ def programs(options: Options, layout: Layout) -> list[Program]:
             "apiserver.program",
             (
                 *("--data-dir", str(layout.root), "--store", options.store, "--pki-dir", pki),
-                *("--bind-address", options.bind_address, "--port", str(options.port)),
+                *("--bind-address", segments.listen(options), "--port", str(options.port)),
                 *("--advertise-address", node_address(options), "--service-cluster-ip-range", SERVICE_CIDR),
             ),
             2,
         )
     )
     flags: tuple[str, ...] = ("--fake-nodes", str(options.fake_nodes)) if options.fake_nodes else ()
+    ranges = ("--cluster-cidr", CLUSTER_CIDR)
     for name, port in (("controllers", options.controllers_port), ("scheduler", options.scheduler_port)):
         if name == "scheduler" and not (options.node or options.fake_nodes):
             continue
         arguments = ("--kubeconfig", str(layout.kubeconfig(name)), "--data-dir", str(layout.root), "--pki-dir", pki)
-        more = ("--port", str(port), *(flags if name == "controllers" else ()))
+        more = ("--port", str(port), *((*flags, *ranges) if name == "controllers" else ()))
         result.append(Program(name, f"{name}.program", arguments + more, 1))
-    if options.node:
-        result.append(Program("nodeagent", "nodeagent.program", node_arguments(options, layout), 1))
+    for number, name in enumerate(options.node_names, 1):
+        program = "nodeagent" if number == 1 else f"nodeagent-{number}"
+        namespace = "" if number == 1 else str(layout.namespace(number))
+        words = node_arguments(options, layout, number, name)
+        result.append(Program(program, "nodeagent.program", words, 1, namespace))
     return result
 
 
-def node_arguments(options: Options, layout: Layout) -> tuple[str, ...]:
+def node_arguments(options: Options, layout: Layout, number: int, name: str) -> tuple[str, ...]:
+    address = segments.address(options, number) if options.segment else node_address(options)
+    more: tuple[str, ...] = ("--registry-config", options.registry_config) if options.registry_config else ()
+    if number > 1:
+        more += ("--image-network", str(layout.namespace(1)))
+    if not options.ingress:
+        more += ("--no-ingress",)
     return (
-        *("--kubeconfig", str(layout.kubeconfig(f"node-{options.node_name}")), "--data-dir", str(layout.node)),
-        *("--node-name", options.node_name, "--node-ip", node_address(options), "--pki-dir", str(layout.pki)),
-        *("--pod-cidr", POD_CIDR, "--cgroup-root", layout.cgroup_root),
+        *more,
+        *("--kubeconfig", str(layout.kubeconfig(f"node-{name}")), "--data-dir", str(layout.node_dir(number))),
+        *("--node-name", name, "--node-ip", address, "--pki-dir", str(layout.pki)),
+        *("--pod-cidr", "", "--cluster-cidr", CLUSTER_CIDR, "--cgroup-root", layout.node_cgroup_root(number)),
+        *("--cluster-dns", DNS_ADDRESS, "--cluster-domain", CLUSTER_DOMAIN),
+        *shlex.split(options.node_flags),
     )
 
 
@@ -241,13 +285,13 @@ def _watcher() -> int | None:
     return os.getpid() if os.fork() == 0 else None
 
 
-def _finish(arguments: argparse.Namespace, options: Options, layout: Layout, say: _Steps) -> int:
+def _finish(arguments: argparse.Namespace, options: Options, layout: Layout, say: Steps) -> int:
     say("waiting until the API server" + (" and the node are ready" if options.node else " is ready"))
     seconds = wait_ready(options, layout, READY_SECONDS)
     if options.node:
         from tiphys.cli import addons
 
-        addons.install(layout)
+        addons.install(layout, ingress=options.ingress)
     admin = layout.kubeconfig("admin")
     if arguments.kubeconfig:
         target = Path(arguments.kubeconfig)

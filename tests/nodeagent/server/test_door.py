@@ -64,8 +64,8 @@ async def gate(tmp_path: Path, runtime: ConmonRuntime, spec: Callable[..., Conta
         {"metadata": {"name": "p", "namespace": "default", "uid": "pod"}, "spec": {"containers": [{"name": "main"}]}}
     )
 
-    async def nothing() -> None:
-        return None
+    async def nothing() -> bytes:
+        return b""
 
     server = Server(
         ServerParts(
@@ -77,7 +77,6 @@ async def gate(tmp_path: Path, runtime: ConmonRuntime, spec: Callable[..., Conta
             netns=lambda uid: "",
             log_dir=lambda _: tmp_path,
             health=lambda: "",
-            summary=lambda: {"node": {}, "pods": []},
             observe=nothing,
         )
     )

@@ -1,0 +1,1 @@
+"""Several nodes: on one machine, joined from others, lost and back."""
