@@ -236,13 +236,7 @@ class PolicyKeeper:
         self._own = {number for number in self._own if number >= now - 1}
 
     async def _apply(self, text: str) -> None:
-        def run() -> int:
-            before = generation()
-            nftables.apply(text)
-            after = generation()
-            return after if after == before + 1 else 0  # 0: somebody else was at it too; then the events decide
-
-        if made := await asyncio.to_thread(run):
+        if made := await asyncio.to_thread(nftables.apply_as_own, text):
             self._own.add(made)
 
 

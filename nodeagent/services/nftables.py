@@ -1,7 +1,8 @@
 """Gives transactions to the kernel: small ones through libnftables in this process, large ones through a child.
 
 A large one costs nft a hundred megabytes that this process would keep; a small one costs less than starting nft.
-Everything is for the network namespace of the calling thread, and blocks.
+Everything is for the network namespace of the calling thread, and blocks.  What must stay true: one thread at a time,
+since libnftables keeps state of its own and a generation tells whose transaction was the last.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import ctypes
 import json
 import shutil
 import subprocess
+import threading
 from functools import cache
 from typing import Any
+
+from nodeagent.services.monitor import generation
 
 LARGE_BYTES = 100_000
 _JSON = 1 << 4
 _SECONDS = 120
+_one_at_a_time = threading.RLock()
 
 
 class FirewallError(Exception):
@@ -39,8 +44,22 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
+def apply_as_own(text: str) -> int:
+    """One transaction, and its generation; 0 when somebody else was at it too.  Raises FirewallError."""
+    with _one_at_a_time:
+        before = generation()
+        apply(text)
+        after = generation()
+    return after if after == before + 1 else 0
+
+
 def apply(text: str) -> None:
     """One transaction.  Raises FirewallError."""
+    with _one_at_a_time:
+        _apply(text)
+
+
+def _apply(text: str) -> None:
     library = _library() if len(text) < LARGE_BYTES else None
     if library is not None:
         _run(library, text)
@@ -58,7 +77,8 @@ def listed(words: str) -> list[dict[str, Any]]:
     library = _library()
     if library is not None:
         try:
-            text = _run(library, f"list {words}", json_output=True)
+            with _one_at_a_time:
+                text = _run(library, f"list {words}", json_output=True)
         except FirewallError as error:
             if "No such file" in str(error):
                 return []

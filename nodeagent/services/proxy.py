@@ -228,14 +228,7 @@ class ServiceProxy:
         self.counters.changes += 1
 
     async def _apply(self, text: str) -> None:
-        def run() -> int:
-            before = generation()
-            nftables.apply(text)
-            after = generation()
-            return after if after == before + 1 else 0  # 0: somebody else was at it too; then the events decide
-
-        made = await asyncio.to_thread(run)
-        if made:
+        if made := await asyncio.to_thread(nftables.apply_as_own, text):
             self._own.add(made)
 
     async def _after(self, before: Mapping[Key, Contribution]) -> None:
