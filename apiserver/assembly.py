@@ -266,7 +266,8 @@ class ApiServer:
     def _checks(self) -> Mapping[str, Mapping[str, Check]]:
         async def store() -> None:
             assert self._store is not None
-            await asyncio.wait_for(self._store.revision(), 2)
+            async with asyncio.timeout(2):
+                await self._store.revision()
 
         async def cache() -> None:
             if self._cache is None or not self._cache.revision:

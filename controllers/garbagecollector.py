@@ -88,7 +88,8 @@ class GarbageCollector:
             await self._definitions_changed.wait()
             self._definitions_changed.clear()
             try:
-                await asyncio.wait_for(self._follow_served(), SYNC_SECONDS)
+                async with asyncio.timeout(SYNC_SECONDS):
+                    await self._follow_served()
             except (ApiError, ConnectionFailed, TimeoutError) as error:
                 _log.info("resources not followed", extra=fields(reason=error))
                 await asyncio.sleep(RETRY_SECONDS)

@@ -97,7 +97,8 @@ class Scheduler:
         if queued is None:
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), None if due is None else max(due - now, 0.001))
+                async with asyncio.timeout(None if due is None else max(due - now, 0.001)):
+                    await self._wake.wait()
             except TimeoutError:
                 pass  # a back-off has ended: the next turn flushes it
             return

@@ -131,7 +131,8 @@ class Aggregator:
         now = asyncio.get_running_loop().time()
         left = max(0.0, min(self._due.values()) - now) if self._due else None
         try:
-            await asyncio.wait_for(self._wake.wait(), left)
+            async with asyncio.timeout(left):
+                await self._wake.wait()
         except TimeoutError:
             pass
 

@@ -136,7 +136,8 @@ class WatchCache:
         self._waited += 1
         heapq.heappush(self._waiting, (revision, self._waited, waiter))
         try:
-            await asyncio.wait_for(waiter, timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                await waiter
         except TimeoutError:
             raise FutureRevision(revision, self._revision) from None
 

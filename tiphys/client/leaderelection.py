@@ -161,7 +161,8 @@ class LeaderElector:
             await asyncio.sleep(self.timings.retry_seconds)
             try:
                 remaining = self._leads_until - self.clock.monotonic()
-                await asyncio.wait_for(self._try_once(), max(remaining, 0.0))
+                async with asyncio.timeout(max(remaining, 0.0)):
+                    await self._try_once()
             except TimeoutError:
                 pass
 
@@ -225,7 +226,8 @@ class LeaderElector:
         now = format_micro_time(self.clock.now())
         spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": now}
         try:
-            await asyncio.wait_for(self._request("PUT", f"{self._path}/{self.name}", {**lease, "spec": spec}), 2.0)
+            async with asyncio.timeout(2.0):
+                await self._request("PUT", f"{self._path}/{self.name}", {**lease, "spec": spec})
         except (ApiError, ConnectionFailed, TimeoutError) as error:
             _log.info("lease not released", extra=fields(lease=self.name, reason=error))
 
