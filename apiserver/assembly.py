@@ -55,6 +55,7 @@ from apiserver.paths import Paths, version
 from apiserver.registry.codec import Fields, describe
 from apiserver.registry.expiry import Expiry
 from apiserver.registry.services import ServiceAllocator
+from apiserver.registry.store import ResourceStore
 from apiserver.registry.strategies import builtin_strategies
 from apiserver.request import Handler, chain
 from apiserver.resources import Resources, selectable_fields
@@ -62,19 +63,21 @@ from apiserver.server import BODY_SECONDS, IDLE_SECONDS, HttpServer, tls_context
 from apiserver.storage.compactor import INTERVAL_SECONDS, Compactor
 from apiserver.storage.consistency import ConsistencyCheck
 from apiserver.storage.open_store import open_store
-from apiserver.storage.store import Store
+from apiserver.storage.store import Store, StoreError
 from apiserver.storage.watchcache import WatchCache
 from apiserver.subresources.kubelets import Agents
 from apiserver.subresources.proxy import Proxy
 from apiserver.subresources.table import subresources, virtual_kinds
 from apiserver.version import GIT_VERSION, MAJOR, MINOR, version_document
 from tiphys.api.kinds import builtin_registry
+from tiphys.api.status import StatusError
 from tiphys.clock import Clock
 from tiphys.logs import fields
 
 _log = logging.getLogger(__name__)
 
 
+SETTLED_SECONDS = 75.0  # no request that was under way lasts as long
 LISTED_PATHS = (
     "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2",
     "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version",
@@ -133,7 +136,9 @@ class ApiServer:
         custom = CustomResources(resources, self._clock, self._kinds_changed, self._outbound)
         self._aggregator.start()
         custom.start()
-        await self._repair(resources, allocator)
+        services = resources.named("", "services")
+        assert services is not None
+        await self._repair(services, allocator)
         await bootstrap.namespaces()
         await bootstrap.priority_classes()
         await ensure_defaults(bootstrap, resources)
@@ -148,7 +153,7 @@ class ApiServer:
         self.port = await self._http.start(options.bind_address, options.port, context)
         await bootstrap.service_range(str(network))
         await bootstrap.kubernetes_service(str(network[1]), self._advertised(), self.port)
-        self._background = [
+        self._background += [
             asyncio.create_task(Compactor(self._cache, self._options.compaction_seconds).run(), name="compactor"),
             asyncio.create_task(Expiry(resources, self._clock).run(), name="expiry"),
             asyncio.create_task(custom.run(), name="custom-resources"),
@@ -191,10 +196,25 @@ class ApiServer:
         address = self._options.advertise_address or self._options.bind_address
         return "127.0.0.1" if address in ("0.0.0.0", "::", "localhost") else address
 
-    async def _repair(self, resources: Resources, allocator: ServiceAllocator) -> None:
-        services = resources.named("", "services")
-        assert services is not None
-        await allocator.repair(services.peek_all())
+    async def _repair(self, services: ResourceStore, allocator: ServiceAllocator) -> None:
+        """What a crash left reserved for no Service is free again.
+
+        Another server of the same etcd may have reserved it for a Service that it is about to store: then we wait until
+        that request must be over.
+        """
+        unclaimed = await allocator.claim(services.peek_all())
+        if self._options.store.startswith("etcd"):
+            task = asyncio.create_task(self._remove_later(services, allocator, unclaimed), name="service-repair")
+            self._background.append(task)
+        else:
+            await allocator.remove(unclaimed, services.peek_all())
+
+    async def _remove_later(self, services: ResourceStore, allocator: ServiceAllocator, unclaimed: set[str]) -> None:
+        await asyncio.sleep(SETTLED_SECONDS)
+        try:
+            await allocator.remove(unclaimed, services.peek_all())
+        except (StatusError, StoreError) as error:  # the next start tries again
+            _log.warning("reservations of services not repaired", extra=fields(cause=error))
 
     def _build(self, resources: Resources) -> tuple[Handler, Bootstrap]:
         """The request chain, outermost filter first."""

@@ -86,13 +86,13 @@ class ClusterAddresses:
                 if error.reason != "NotFound":
                     raise
 
-    async def repair(self, wanted: dict[str, Obj]) -> None:
-        """`wanted`: address -> its Service.  Make what is missing, remove what a crash left."""
+    async def claim(self, wanted: dict[str, Obj]) -> set[str]:
+        """`wanted`: address -> its Service.  Make what is missing; the addresses that are reserved for nobody."""
         held = set(self._made())
         for address, service in wanted.items():
             if address not in held:
                 await self.take(address, service)
-        await self.free(held - set(wanted))
+        return held - set(wanted)
 
     def _made(self) -> Iterator[str]:
         for one in self._store.peek_all():

@@ -1,7 +1,7 @@
 """Services: cluster addresses (an IPAddress object each) and node ports (a key of its own in the store each).
 
 What must stay true: a port is taken by creating its key, so two servers, or a server before and after a crash, can
-never hand out the same one; what a failed write took is given back, and `repair` removes what a crash left behind.
+never hand out the same one; what a failed write took is given back, and `remove` takes what a crash left behind.
 """
 
 from __future__ import annotations
@@ -90,16 +90,24 @@ class ServiceAllocator:
         await remove_keys(self._store, keys_of(service))
         await self.addresses.free(_addresses(service))
 
-    async def repair(self, services: Iterable[Obj]) -> None:
-        """Remove reservations of services that are not there; make those that are missing."""
+    async def claim(self, services: Iterable[Obj]) -> set[str]:
+        """Make the reservations that are missing; those that no service claims (`remove` takes them)."""
         held = list(services)
         wanted = {key for service in held for key in keys_of(service)}
         page = await self._store.range(PORT_PREFIX)
         found = {entry.key for entry in page.entries}
-        await remove_keys(self._store, found - wanted)
         for key in wanted - found:
-            await self._store.create(key, b"{}")
-        await self.addresses.repair({address: service for service in held for address in _addresses(service)})
+            with contextlib.suppress(Conflict):  # another server is at it
+                await self._store.create(key, b"{}")
+        addresses = await self.addresses.claim({one: service for service in held for one in _addresses(service)})
+        return (found - wanted) | addresses
+
+    async def remove(self, unclaimed: Iterable[str], services: Iterable[Obj]) -> None:
+        """Remove those of `unclaimed` that no service claims even now."""
+        claimed = {key for service in services for key in (*keys_of(service), *_addresses(service))}
+        left = set(unclaimed) - claimed
+        await remove_keys(self._store, [one for one in left if one.startswith(PORT_PREFIX)])
+        await self.addresses.free([one for one in left if not one.startswith(PORT_PREFIX)])
 
     async def _cluster_ip(self, new: Obj, old: Obj | None, reservation: Reservation) -> None:
         spec = new.setdefault("spec", {})

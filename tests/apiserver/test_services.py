@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from apiserver.registry.services import PORT_PREFIX
+from apiserver.registry.services import PORT_PREFIX, ServiceAllocator
 from tests.apiserver.cluster import Cluster, running_cluster
+from tiphys.clock import SystemClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -167,3 +168,21 @@ async def test_endpoints_that_mean_the_node_itself_are_refused(cluster: Cluster,
 
     assert (await cluster.request("POST", path, slice_of(address))).status == 422
     await cluster.must("POST", path, slice_of("2001:db8::1" if family == "IPv6" else "10.244.0.9"))
+
+
+async def test_what_is_claimed_meanwhile_is_not_taken_away(cluster: Cluster) -> None:
+    """As a second server starts, the first has reserved what it is about to store."""
+    resources = cluster.server.resources
+    services = resources.named("", "services")
+    assert services is not None
+    allocator = ServiceAllocator(resources.store, ipaddress.ip_network("10.96.0.0/16"))
+    allocator.bind(resources, SystemClock())
+    made = await cluster.must("POST", SERVICES, service("late", type="NodePort"))
+    mine = {made["spec"]["clusterIP"], str(made["spec"]["ports"][0]["nodePort"])}
+    others = [one for one in services.peek_all() if one["metadata"]["name"] != "late"]
+    unclaimed = await allocator.claim(others)
+    assert {one.rpartition("/")[2] for one in unclaimed} == mine
+    await allocator.remove(unclaimed, services.peek_all())
+    assert mine <= await reservations(cluster)
+    await allocator.remove(unclaimed, others)
+    assert not mine & await reservations(cluster)
