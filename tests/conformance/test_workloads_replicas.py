@@ -94,6 +94,7 @@ def test_the_scale_of_a_controller(api: Api, namespace: str) -> None:
     api.create(path(namespace, "replicationcontrollers"), controller("web", 1))
     scale = api.get(f"{one}/scale")
     assert scale["spec"]["replicas"] == 1
+    del scale["metadata"]["resourceVersion"]  # the controller writes the status meanwhile
     api.replace(f"{one}/scale", {**scale, "spec": {"replicas": 2}})
     assert api.get(one)["spec"]["replicas"] == 2
     ready_pods(api, namespace, "web", 2)

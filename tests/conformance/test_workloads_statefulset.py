@@ -40,9 +40,14 @@ def images(api: Api, namespace: str) -> dict[str, str]:
 def set_ready(api: Api, namespace: str, ready: bool, *names: str) -> None:
     """What moving the file away that a readiness probe reads would do."""
     for name in names:
-        one = path(namespace, "pods", name)
-        api.patch(one, {"metadata": {"annotations": {UNREADY: None if ready else "false"}}})
+        one = mark_ready(api, namespace, ready, name)
         wait(api, one, lambda pod: _is_ready(pod) is ready, f"ready: {ready}")
+
+
+def mark_ready(api: Api, namespace: str, ready: bool, name: str) -> str:
+    one = path(namespace, "pods", name)
+    api.patch(one, {"metadata": {"annotations": {UNREADY: None if ready else "false"}}})
+    return one
 
 
 def _is_ready(pod: Object) -> bool:
@@ -89,11 +94,12 @@ def test_pods_come_in_order_go_in_reverse_and_wait_for_an_unready_one(api: Api, 
         assert list(images(api, namespace)) == ["db-0"]
         set_ready(api, namespace, True, "db-0")
         ready_pods(api, namespace, "db", 3)
-        set_ready(api, namespace, False, "db-0")
+        set_ready(api, namespace, False, "db-0", "db-1", "db-2")
         api.patch(f"{one}/scale", {"spec": {"replicas": 0}})
         wait(api, one, lambda obj: obj["status"].get("observedGeneration") == obj["metadata"]["generation"], "is seen")
         assert len(images(api, namespace)) == 3
-        set_ready(api, namespace, True, "db-0")
+        for name in ("db-2", "db-1", "db-0"):  # each goes as soon as it is ready
+            mark_ready(api, namespace, True, name)
         ready_pods(api, namespace, "db", 0)
         added, deleted = [], []
         while len(deleted) < 3:

@@ -101,6 +101,7 @@ def check_scale(api: Api, one: str) -> None:
     """GET, PUT and PATCH of the scale of a workload with one replica."""
     scale = api.get(f"{one}/scale")
     assert (scale["kind"], scale["spec"]["replicas"]) == ("Scale", 1)
+    del scale["metadata"]["resourceVersion"]  # the controller writes the status meanwhile
     assert api.replace(f"{one}/scale", {**scale, "spec": {"replicas": 2}})["spec"]["replicas"] == 2
     assert api.get(one)["spec"]["replicas"] == 2
     assert api.patch(f"{one}/scale", {"spec": {"replicas": 4}})["spec"]["replicas"] == 4
