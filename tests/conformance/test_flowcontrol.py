@@ -33,7 +33,7 @@ def test_priority_and_fairness_supports_flowschema_api_operations(api: Api, uniq
         }
 
     resource = Resource(*_GROUP, "flowschemas", "FlowSchema", namespaced=False, subresources=("status",))
-    status = {"conditions": [{"type": "Dangling", **_CONDITION}]}
+    status = {"conditions": [{"type": "Conformance", **_CONDITION}]}
     check_api_operations(api, Scenario(resource, flow_schema, unique, change=change, status=status))
 
 
