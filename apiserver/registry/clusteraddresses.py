@@ -65,7 +65,7 @@ class ClusterAddresses:
         metadata: Obj = {"name": address, "labels": {FAMILY_LABEL: family, MANAGED_BY[0]: MANAGED_BY[1]}}
         objectmeta.fill_system_fields(metadata, format_time(self._clock.now()))
         of = service["metadata"]
-        parent = {"resource": "services", "namespace": of.get("namespace", ""), "name": of["name"]}
+        parent = {"resource": "services", "namespace": of.get("namespace", ""), "name": of.get("name", "")}
         return {
             "kind": "IPAddress",
             "apiVersion": f"{GROUP}/v1",

@@ -50,6 +50,7 @@ async def test_a_refused_service_and_a_dry_run_keep_no_address(cluster: Cluster)
     before = await reservations(cluster)
     assert (await cluster.request("POST", SERVICES, service("bad", ports=[]))).status == 422
     assert (await cluster.request("POST", SERVICES, service("kubernetes"))).status == 409
+    assert (await cluster.request("POST", SERVICES, {"spec": {"ports": [{"port": 80}]}})).status == 422  # no name
     shown = await cluster.must("POST", SERVICES + "?dryRun=All", service("dry", type="NodePort"))
     assert shown["spec"]["ports"][0]["nodePort"]
     outside = await cluster.request("POST", SERVICES, service("far", clusterIP="9.9.9.9"))
